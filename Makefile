@@ -1,0 +1,69 @@
+# One documented command per target; `make` alone lists them. Variables, given after `make` and never taken
+# from the environment, where a PYTHON may stand for something else:
+#   PYTHON=/path/to/python   use that existing environment (a vendor's) instead of .venv
+#   SUITE=name               another suite for `make bench`
+#   ARGS="..."               anything more for the command behind the target
+
+PYTHON :=
+SUITE :=
+ARGS :=
+
+# python3 first: in a vendor's active environment it is the one that has the vendor's torch or jax.
+BOOTSTRAP = $(or $(PYTHON),$(shell for python in python3 python python3.13 python3.12 python3.11; do \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),\
+	  $(error No Python 3.11 or newer on PATH: install one, or name one with PYTHON=/path/to/python))
+SETUP = "$(BOOTSTRAP)" bench/setup_env.py $(if $(PYTHON),--python "$(PYTHON)") --extras
+
+# The environment's own tools lead PATH, as in an activated one: neuronx-cc, for one, is searched for there.
+ENV_PYTHON = $(or $(PYTHON),$(CURDIR)/.venv/bin/python)
+IN_ENV = PATH="$$(dirname "$$(command -v "$(ENV_PYTHON)")"):$$PATH"
+RUN = $(IN_ENV) "$(ENV_PYTHON)" -m
+
+BENCH_EXTRAS := torch,jax,report
+TEST_EXTRAS := torch,jax,report,test,lint
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup bench smoke compare report doctor test lint clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' Makefile
+	@echo 'Variables: PYTHON=/path/to/vendor/python  SUITE=name  ARGS="more arguments"'
+
+setup: ## make or refresh .venv (every other command does so by itself)
+	@$(SETUP) $(BENCH_EXTRAS)
+
+bench: ## measure on this machine: every backend that it has, one suite
+	@$(SETUP) $(BENCH_EXTRAS)
+	@$(RUN) bench bench $(if $(SUITE),--suite $(SUITE)) $(ARGS)
+
+smoke: ## the same with the smallest suite, to see that everything works
+	@$(SETUP) $(BENCH_EXTRAS)
+	@$(RUN) bench bench --suite smoke $(ARGS)
+
+compare: ## compare records: make compare ARGS="A B"
+	@$(SETUP) report
+	@$(RUN) bench compare $(ARGS)
+
+report: ## write the report of the records here
+	@$(SETUP) report
+	@$(RUN) bench report $(ARGS)
+
+doctor: ## say what this machine can run, and for the rest why not
+	@$(SETUP) $(BENCH_EXTRAS)
+	@$(RUN) bench doctor $(ARGS)
+
+test: lint ## lint, then run the tests
+	@$(RUN) pytest $(ARGS)
+
+lint: ## check style, types and the arrows between the packages
+	@$(SETUP) $(TEST_EXTRAS)
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy
+	@$(IN_ENV) lint-imports
+
+clean: ## remove .venv, caches and build products; results stay
+	rm -rf .venv .cache build dist *.egg-info .benchmarks .hypothesis .import_linter_cache \
+	  .mypy_cache .pytest_cache .ruff_cache
+	find bench workloads backends results tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Where and how it runs: devices, compilers, synchronisation, memory. Reads no clock for a result, knows no price."""

@@ -1,0 +1,51 @@
+"""What every backend on our two engines shares: the shipped recipe, no samplers, and the engine opened late.
+
+A device that torch or jax already reaches by name adds `name`, `device_type`, `probe` and `environment`.
+The engine, and with it the framework, is imported when a session opens, not before.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from backends.contract import Rank, Sampler, Session
+from backends.recipe import Recipe, resolve, shipped_recipe
+from workloads.spec import Workload
+
+
+class EngineBackend:
+    """Common to both engines."""
+
+    name: str
+    device_type: str
+    """As the framework names it: "cpu", "cuda", "xpu", "neuron", ..."""
+
+    def recipes(self, workload: Workload) -> Mapping[str, Recipe]:
+        """The shipped recipe, ``as-is``."""
+        return {"as-is": resolve(self.as_is(), workload)}
+
+    def as_is(self) -> Recipe:
+        """The recipe before it is resolved for a workload; a plug-in returns its own."""
+        return shipped_recipe(self.name)
+
+    def samplers(self) -> Sequence[Sampler]:
+        """None: the runner samples the host; the device's energy and clocks stay unknown and are shown so."""
+        return ()
+
+
+class TorchBackend(EngineBackend):
+    """A device that torch reaches by name."""
+
+    def open(self, workload: Workload, recipe: Recipe, rank: Rank) -> Session:
+        """See `backends.contract.Backend.open`."""
+        from backends.engine_torch import TorchSession
+
+        return TorchSession(workload, recipe, self.device_type, rank)
+
+
+class JaxBackend(EngineBackend):
+    """A platform that jax reaches by name."""
+
+    def open(self, workload: Workload, recipe: Recipe, rank: Rank) -> Session:
+        """See `backends.contract.Backend.open`."""
+        from backends.engine_jax import JaxSession
+
+        return JaxSession(workload, recipe, self.device_type, rank)

@@ -1,0 +1,51 @@
+"""torch and jax on the host's processors: the fallback that every machine has."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from backends.bases import JaxBackend, TorchBackend
+from backends.compile_cache import jax_cache, torch_cache
+from backends.contract import Availability
+from backends.recipe import Recipe
+
+
+class TorchCpu(TorchBackend):
+    """torch on the CPU."""
+
+    name = "torch-cpu"
+    device_type = "cpu"
+
+    def probe(self) -> Availability:
+        """Available wherever torch is installed."""
+        return _probe("torch")
+
+    def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
+        """The recipe's variables, the compile cache, and no accelerator visible."""
+        return {**recipe.environment, **torch_cache(cache), "CUDA_VISIBLE_DEVICES": ""}
+
+
+class JaxCpu(JaxBackend):
+    """jax on the CPU."""
+
+    name = "jax-cpu"
+    device_type = "cpu"
+
+    def probe(self) -> Availability:
+        """Available wherever jax is installed."""
+        return _probe("jax")
+
+    def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
+        """The recipe's variables, the compile cache, and the CPU platform only."""
+        return {**recipe.environment, **jax_cache(cache), "JAX_PLATFORMS": "cpu"}
+
+
+def _probe(framework: str) -> Availability:
+    if find_spec(framework) is not None:
+        return Availability(available=True, device_type="cpu", device_count=1)
+    return Availability(
+        available=False,
+        device_type="cpu",
+        reason=f"{framework} is not installed",
+        fix=f"make setup, or pip install -e '.[{framework}]'",
+    )

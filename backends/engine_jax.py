@@ -1,0 +1,261 @@
+"""The jax session, the same for every platform that jax reaches by name ("cpu", "cuda", ...).
+
+The whole optimizer step is one jitted function; parameters and optimizer state are donated to it. What
+changes from step to step enters as arrays. Nothing in it waits for the device; `losses` does.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from backends.contract import MemoryUse, Rank, Scalar, StepLoss
+from backends.errors import BackendError, OutOfMemory, Unavailable
+from backends.host import peak_resident_memory
+from backends.recipe import Recipe
+from workloads.data import Batch
+from workloads.models import llama_jax
+from workloads.models.llama_jax import Numerics
+from workloads.parameters import initial_parameters, is_decayed
+from workloads.precision import POLICIES
+from workloads.schedule import step_scalars
+from workloads.spec import Optimizer, Workload
+
+Tree = dict[str, Array]
+
+_CLIP_EPSILON = 1e-6
+"""Added to the norm, as torch.nn.utils.clip_grad_norm_ does."""
+
+_COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+
+
+class JaxSession:
+    """One workload on one jax platform. See `backends.contract.Session`."""
+
+    def __init__(self, workload: Workload, recipe: Recipe, platform: str, rank: Rank) -> None:
+        """Build parameters and optimizer state on the device; blocks, compiles nothing of the step.
+
+        Raises:
+            Unavailable: jax finds no such platform.
+            OutOfMemory: parameters do not fit.
+        """
+        self.workload, self.recipe = workload, recipe
+        if POLICIES[workload.precision].rounded_to is not None:
+            raise BackendError(f"precision {workload.precision} is emulated by torch-cpu only", "use another precision")
+        if workload.precision == "fp64":
+            jax.config.update("jax_enable_x64", True)
+        self.device = _device(platform, rank)
+        self.numerics = Numerics.of(POLICIES[workload.precision], recipe.attention)
+        with _memory_errors():
+            self.parameters = self._build()
+            self._moments = tuple(jax.tree.map(jnp.zeros_like, self.parameters) for _ in range(2))
+        self._compiles = _CompileCounter()
+        self._step = self._jitted_step()
+        self._pending: list[tuple[int, Array, Array]] = []
+        self._probe = probe_products(self.numerics, self.device)
+
+    def _build(self) -> Tree:
+        """The initial parameters on the device, copied tensor by tensor."""
+        return {
+            name: jax.device_put(value.astype(self.numerics.master), self.device)
+            for name, value in initial_parameters(self.workload.model, self.workload.seed)
+        }
+
+    def _jitted_step(self) -> Any:
+        loss = partial(llama_jax.loss, self.workload.model, self.numerics, rematerialise=self.recipe.rematerialise)
+        step = partial(train_step, loss, self.workload.optimizer)
+        return jax.jit(step, donate_argnums=(0, 1)) if self.recipe.compile == "whole" else step
+
+    def step(self, batch: Batch) -> None:
+        """Enqueue one full optimizer step; returns before the device is done."""
+        with _memory_errors():
+            self.parameters, self._moments, loss, norm = self._step(
+                self.parameters, self._moments, *self._micro_batches(batch), self._scalars(batch.step)
+            )
+        self._pending.append((batch.step, loss, norm))
+
+    def _micro_batches(self, batch: Batch) -> tuple[Array, Array]:
+        """Inputs and targets on the device, each (micro-batches, sequences, positions)."""
+        size = self.recipe.micro_batch or len(batch.inputs)
+        shape = (-1, size, batch.inputs.shape[-1])
+        return tuple(jax.device_put(part.reshape(shape), self.device) for part in (batch.inputs, batch.targets))
+
+    def _scalars(self, step: int) -> np.ndarray:
+        """Learning rate and the two bias corrections, in the master type."""
+        now = step_scalars(self.workload.optimizer, step)
+        return np.array([now.learning_rate, now.bias_correction1, now.bias_correction2], self.numerics.master)
+
+    def gradients(self, batch: Batch) -> Tree:
+        """Mean gradients of a batch by parameter name, before clipping; moves nothing. For tests."""
+        loss = partial(llama_jax.loss, self.workload.model, self.numerics, rematerialise=self.recipe.rematerialise)
+        return jax.jit(partial(mean_gradients, loss))(self.parameters, *self._micro_batches(batch))[1]
+
+    def sync(self) -> None:
+        """Wait for everything enqueued on the device."""
+        jax.block_until_ready((self.parameters, self._moments, self._pending))
+
+    def losses(self) -> Sequence[StepLoss]:
+        """Read back every step since the last call; blocks until they are done."""
+        pending, self._pending = self._pending, []
+        values = jax.device_get([(loss, norm) for _, loss, norm in pending])
+        return [
+            StepLoss(step=step, loss=float(loss), gradient_norm=float(norm))
+            for (step, *_), (loss, norm) in zip(pending, values, strict=True)
+        ]
+
+    def compiled_graphs(self) -> int | None:
+        """Programs that XLA compiled or loaded from its cache in this process, small helpers included."""
+        return self._compiles.count
+
+    def memory(self) -> MemoryUse | None:
+        """Peak of the device's allocator, or of the process where the device is the host."""
+        if self.device.platform == "cpu":
+            return peak_resident_memory()
+        stats = self.device.memory_stats() or {}
+        peak = stats.get("peak_bytes_in_use")
+        return None if peak is None else MemoryUse(peak_bytes=int(peak), source="jax memory_stats peak_bytes_in_use")
+
+    def describe(self) -> Mapping[str, Scalar]:
+        """What really runs."""
+        first = next(iter(self.parameters.values()))
+        (device,) = first.devices()
+        return {
+            "engine": "jax",
+            "engine_version": jax.__version__,
+            "device_type": "cuda" if device.platform == "gpu" else device.platform,
+            "device_name": device.device_kind,
+            "master_dtype": str(first.dtype),
+            "operand_dtype": str(self.numerics.operands),
+            "attention": self.numerics.attention,
+            "compile": self.recipe.compile,
+            "fallback": None,
+            "optimizer": "fairchip AdamW, inside the jitted step",
+            "host_threads": None,
+            **self._probe,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Free the device's memory and stop counting compiles."""
+        self._compiles.close()
+        del self.parameters, self._moments, self._step
+
+
+def train_step(
+    loss: Any,
+    rule: Optimizer,
+    parameters: Tree,
+    moments: tuple[Tree, Tree],
+    inputs: Array,
+    targets: Array,
+    scalars: Array,
+) -> tuple[Tree, tuple[Tree, Tree], Array, Array]:
+    """One optimizer step: new parameters, new moments, mean loss, gradient norm before clipping.
+
+    Inputs and targets are int32 (micro-batches, sequences, positions); scalars are the learning rate and
+    the two bias corrections.
+    """
+    mean_loss, gradients = mean_gradients(loss, parameters, inputs, targets)
+    norm = global_norm(gradients)
+    scale = jnp.minimum(1.0, rule.clip_norm / (norm + _CLIP_EPSILON))
+    update = partial(_adamw, rule, scalars)
+    new = {
+        name: update(parameters[name], moments[0][name], moments[1][name], gradient * scale)
+        for name, gradient in gradients.items()
+    }
+    values, first, second = ({name: parts[i] for name, parts in new.items()} for i in range(3))
+    return values, (first, second), mean_loss, norm
+
+
+def mean_gradients(loss: Any, parameters: Tree, inputs: Array, targets: Array) -> tuple[Array, Tree]:
+    """Mean loss and mean gradients over the micro-batches, which run one after the other."""
+    loss_and_gradients = jax.value_and_grad(loss)
+    count = inputs.shape[0]
+    if count == 1:
+        return loss_and_gradients(parameters, inputs[0], targets[0])
+
+    def add(total: Any, micro_batch: tuple[Array, Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, loss_and_gradients(parameters, *micro_batch)), None
+
+    zero = jax.tree.map(jnp.zeros_like, jax.eval_shape(loss_and_gradients, parameters, inputs[0], targets[0]))
+    total, _ = jax.lax.scan(add, zero, (inputs, targets))
+    return jax.tree.map(lambda value: value / count, total)
+
+
+def global_norm(gradients: Tree) -> Array:
+    """L2 norm over all gradients, from the norms of each tensor."""
+    return jnp.linalg.norm(jnp.stack([jnp.linalg.norm(gradient.reshape(-1)) for gradient in gradients.values()]))
+
+
+def _adamw(
+    rule: Optimizer, scalars: Array, value: Array, first: Array, second: Array, gradient: Array
+) -> tuple[Array, Array, Array]:
+    """Loshchilov and Hutter, Decoupled Weight Decay (arXiv 1711.05101), algorithm 2, as torch.optim.AdamW."""
+    rate, correction1, correction2 = scalars
+    first = rule.beta1 * first + (1 - rule.beta1) * gradient
+    second = rule.beta2 * second + (1 - rule.beta2) * gradient * gradient
+    if is_decayed(value.shape):
+        value = value * (1 - rate * rule.weight_decay)
+    denominator = jnp.sqrt(second) / jnp.sqrt(correction2) + rule.epsilon
+    return value - rate / correction1 * first / denominator, first, second
+
+
+def probe_products(numerics: Numerics, device: Any) -> dict[str, Scalar]:
+    """What the device does with a matrix product: see the torch engine's twin."""
+    identity = jax.device_put(np.eye(64, dtype=numerics.master), device)
+    product = jax.jit(partial(llama_jax.product, numerics))
+
+    def survives(bits: int) -> bool:
+        return bool((jnp.diagonal(product(identity * (1 + 2.0**-bits), identity)) != 1).all())
+
+    ones = jax.device_put(np.ones((64, 2**16), dtype=numerics.master), device)
+    kept = max((bits for bits in (52, 23, 10, 7) if survives(bits)), default=0)
+    return {"operand_fraction_bits": kept, "accumulation_exact": bool((product(ones, ones) == 2**16).all())}
+
+
+def _device(platform: str, rank: Rank) -> Any:
+    try:
+        return jax.local_devices(backend=platform)[rank.local_index]
+    except (RuntimeError, IndexError) as error:
+        first_line = (str(error).splitlines() or ["no device"])[0]
+        raise Unavailable(
+            f"jax {jax.__version__} finds no {platform} device: {first_line}", "see: fairchip doctor"
+        ) from error
+
+
+class _CompileCounter:
+    """Counts XLA compilations through jax's monitoring events."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._open = True
+        jax.monitoring.register_event_duration_secs_listener(self._on_event)
+
+    def _on_event(self, event: str, duration: float, **_: object) -> None:
+        self.count += self._open and event == _COMPILE_EVENT
+
+    def close(self) -> None:
+        self._open = False
+
+
+class _memory_errors:
+    """Turns XLA's RESOURCE_EXHAUSTED into `OutOfMemory`."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            first_line = str(error).splitlines()[0] if str(error) else "out of memory"
+            raise OutOfMemory(first_line, "use a smaller micro_batch in the recipe, or rematerialise") from error

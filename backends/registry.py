@@ -1,0 +1,69 @@
+"""Backends found through the entry-point group `fairchip.backends`; our own use it too.
+
+Listing reads package metadata and imports nothing. A plug-in that fails to import is shown as
+unavailable with the reason, never hidden and never fatal.
+"""
+
+import difflib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from backends.contract import Availability, Backend
+from backends.errors import BackendError
+
+GROUP = "fairchip.backends"
+
+
+def backend_entry_points() -> Mapping[str, EntryPoint]:
+    """Every declared backend by name, sorted. Imports nothing.
+
+    Raises:
+        BackendError: two distributions declare one name; the message names both.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        twin = found.get(point.name)
+        if twin is not None and _owner(twin) != _owner(point):
+            raise BackendError(
+                f"two packages declare the backend {point.name!r}: {_owner(twin)} and {_owner(point)}",
+                "uninstall one of them",
+            )
+        found[point.name] = point
+    return found
+
+
+def load_backend(name: str) -> Backend:
+    """The backend of that name, imported.
+
+    Raises:
+        BackendError: unknown name (the hint names the nearest), or its package fails to import.
+    """
+    points = backend_entry_points()
+    if name not in points:
+        near = difflib.get_close_matches(name, points, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(points)}"
+        raise BackendError(f"unknown backend {name!r}", hint)
+    try:
+        backend = points[name].load()()
+    except Exception as error:  # a plug-in may fail in any way
+        raise BackendError(
+            f"backend {name!r} of {_owner(points[name])} fails to load: {type(error).__name__}: {error}",
+            "reinstall or uninstall that package",
+        ) from error
+    if not isinstance(backend, Backend):
+        raise BackendError(f"{points[name].value} is not a backend", "see docs/add-a-backend.md")
+    return backend
+
+
+def availability(name: str) -> Availability:
+    """What `Backend.probe` says, or unavailable with the reason if the backend cannot even be loaded."""
+    try:
+        return load_backend(name).probe()
+    except BackendError as error:
+        return Availability(available=False, device_type="", reason=error.message, fix=error.hint)
+    except Exception as error:  # a plug-in's probe may fail in any way
+        return Availability(available=False, device_type="", reason=f"probe failed: {type(error).__name__}: {error}")
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unknown distribution"

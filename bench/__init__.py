@@ -1,0 +1,1 @@
+"""Running: cases, worker processes, windows, environment, command line."""

@@ -1,0 +1,5 @@
+"""`python -m bench` is `fairchip`."""
+
+from bench.cli import main
+
+main()

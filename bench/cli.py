@@ -1,0 +1,294 @@
+"""The command line. Data goes to standard output, progress and errors to standard error.
+
+Exit codes: 0 done, 1 a run failed or lost its rank under --strict, 2 a user's mistake, 3 nothing could
+run. Frameworks and the reporting libraries are imported by the commands that need them, so that
+`--help` stays quick.
+"""
+
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bench.errors import EXPECTED, UsageError
+
+app = typer.Typer(
+    name="fairchip",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="The same transformer training step on Trainium, Nvidia and CPU: tokens per second and dollars per token.",
+)
+
+RUNS_FOLDER = Path("results") / "runs"
+
+Format = Literal["table", "md", "json", "csv"]
+
+InstanceOption = Annotated[
+    str | None, typer.Option("--instance", help="Rented machine, such as c8i.2xlarge, if it is not detected.")
+]
+UsdOption = Annotated[
+    float | None, typer.Option("--usd-per-hour", help="Your own price of the whole machine, in USD per hour.")
+]
+RegionOption = Annotated[str | None, typer.Option("--region", help="Region whose price to use, such as us-east-2.")]
+AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Day of the prices, YYYY-MM-DD; default today.")]
+MarginOption = Annotated[
+    float, typer.Option("--margin", min=0.0, max=1.0, help="Cost differences below this share decide nothing.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the comparison.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder for the records; default results/runs/<time>-<suite>.")
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 if any run failed or lost its rank.")]
+
+
+@app.command(
+    epilog="Examples:  fairchip bench   |   fairchip bench --suite smoke   |   fairchip bench --instance c8i.2xlarge"
+)
+def bench(
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="smoke, cpu, chip or node; default: this machine's.")
+    ] = None,
+    out: OutOption = None,
+    instance: InstanceOption = None,
+    region: RegionOption = None,
+    usd_per_hour: UsdOption = None,
+    as_of: AsOfOption = None,
+    margin: MarginOption = 0.02,
+    strict: StrictOption = False,
+) -> None:
+    """Run a suite on every available backend and print the comparison."""
+    from bench.suite import default_suite, find_suite, suite_cases
+
+    choice = _price_choice(instance, region, usd_per_hour, as_of)
+    chosen = find_suite(suite) if suite else default_suite()
+    _say(f"suite {chosen.name}: {chosen.question}")
+    cases = suite_cases(chosen)
+    _run(chosen.name, cases, chosen.plan, chosen.runs, chosen.cold_starts, out, choice, margin, strict)
+
+
+@app.command(
+    epilog="Examples:  fairchip run --workload bytes-5m --backend torch-cpu jax-cpu   |   "
+    "fairchip run --workload llama-tiny --precision bf16-mixed --backend torch-cpu --runs 3"
+)
+def run(
+    workload: Annotated[str, typer.Option("--workload", help="Name of the catalog, or a TOML file.")],
+    backend: Annotated[list[str], typer.Option("--backend", help="Backends to compare; the first is the baseline.")],
+    more_backends: Annotated[list[str] | None, typer.Argument(metavar="[BACKEND]...", help="More backends.")] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16-mixed"] | None, typer.Option("--precision", help="Replaces the workload's policy.")
+    ] = None,
+    hf_config: Annotated[
+        Path | None, typer.Option("--hf-config", help="Hugging Face config.json that replaces the model.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Flat token file that replaces the data.")] = None,
+    data_type: Annotated[
+        Literal["uint16", "uint32"], typer.Option("--data-type", help="Type of its tokens.")
+    ] = "uint16",
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe TOML instead of each backend's own.")] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, max=1000, help="Timed runs a case; three give a verdict.")] = 5,
+    cold_starts: Annotated[int, typer.Option("--cold-starts", min=0, max=100, help="Cold starts a case.")] = 1,
+    windows: Annotated[int, typer.Option("--windows", min=1, max=10000, help="Timed windows a run.")] = 8,
+    time_limit: Annotated[float, typer.Option("--time-limit", min=1.0, help="Seconds a run may take.")] = 3600.0,
+    out: OutOption = None,
+    instance: InstanceOption = None,
+    region: RegionOption = None,
+    usd_per_hour: UsdOption = None,
+    as_of: AsOfOption = None,
+    margin: MarginOption = 0.02,
+    strict: StrictOption = False,
+) -> None:
+    """Run one workload on the backends you name and print the comparison."""
+    from bench.plan import MeasurePlan
+    from bench.suite import make_case
+    from bench.workload_choice import choose_workload
+
+    choice = _price_choice(instance, region, usd_per_hour, as_of)
+    chosen = choose_workload(workload, precision, hf_config, data, data_type)
+    cases = [make_case(chosen, name, recipe) for name in dict.fromkeys([*backend, *(more_backends or [])])]
+    steps = 1 if all(case.device_type == "cpu" for case in cases) else 10
+    plan = MeasurePlan(windows=windows, minimum_steps_per_window=steps, time_limit_seconds=time_limit)
+    _run(chosen.name, cases, plan, runs, cold_starts, out, choice, margin, strict)
+
+
+@app.command(name="list", epilog="Example:  fairchip list")
+def list_() -> None:
+    """List backends, workloads and suites; imports no framework."""
+    from bench.listing import print_listing
+
+    print_listing()
+
+
+@app.command(epilog="Example:  fairchip doctor")
+def doctor() -> None:
+    """Say what can run here, what cannot and how to fix it."""
+    from bench.doctor import print_diagnosis
+
+    print_diagnosis()
+
+
+@app.command(
+    epilog="Examples:  fairchip compare results/runs/A results/runs/B   |   "
+    "fairchip compare A B --instance c8i.2xlarge --format md"
+)
+def compare(
+    sides: Annotated[list[Path], typer.Argument(metavar="RECORDS...", help="Two or more record files or folders.")],
+    instance: InstanceOption = None,
+    region: RegionOption = None,
+    usd_per_hour: UsdOption = None,
+    as_of: AsOfOption = None,
+    margin: MarginOption = 0.02,
+    format_: FormatOption = "table",
+) -> None:
+    """Hold records against each other: the first side is the baseline."""
+    from results.store import load_all
+
+    if len(sides) < 2:
+        raise UsageError("compare needs two or more sides", "for one folder of records: fairchip report FOLDER")
+    choice = _price_choice(instance, region, usd_per_hour, as_of)
+    records = {name: load_all([side]) for name, side in zip(_side_names(sides), sides, strict=True)}
+    _print_comparison(records, choice, margin, format_)
+
+
+@app.command(epilog="Examples:  fairchip report   |   fairchip report results/runs/A --as-of 2026-03-01 --format md")
+def report(
+    records: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RECORDS]...", help="Record files or folders; default: the newest.")
+    ] = None,
+    instance: InstanceOption = None,
+    region: RegionOption = None,
+    usd_per_hour: UsdOption = None,
+    as_of: AsOfOption = None,
+    margin: MarginOption = 0.02,
+    format_: FormatOption = "table",
+) -> None:
+    """Print the comparison of records, at any day's prices; needs no framework and not the machine."""
+    from results.store import load_all
+
+    choice = _price_choice(instance, region, usd_per_hour, as_of)
+    _print_comparison({"": load_all(records or [_newest_folder()])}, choice, margin, format_)
+
+
+@app.command(epilog="Example:  fairchip reference bytes-5m")
+def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...")]) -> None:
+    """Compute float64 reference trajectories and write them into the tree."""
+    from bench.reference import make_reference
+    from workloads.catalog import find_workload
+
+    for name in workloads:
+        print(make_reference(find_workload(name)))
+
+
+def _run(
+    name: str,
+    cases: list[Any],
+    plan: Any,
+    runs: int,
+    cold_starts: int,
+    out: Path | None,
+    choice: Any,
+    margin: float,
+    strict: bool,
+) -> None:
+    from bench.campaign import Campaign, run_campaign
+    from bench.progress import Display
+    from results.gates import may_be_ranked
+
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = out or RUNS_FOLDER / f"{stamp}-{Path(name).stem}"
+    campaign = Campaign(suite=name, cases=cases, plan=plan, runs=runs, cold_starts=cold_starts, folder=folder)
+    _say(f"{campaign.total_runs} runs; records go to {folder}")
+    with Display(campaign.total_runs) as display:
+        records = run_campaign(campaign, display)
+    _write_report(folder, {"": records}, choice, margin)
+    _print_comparison({"": records}, choice, margin, "table")
+    print(f"records: {folder}")
+    print(f"report:  {folder / 'report.md'}")
+    if all(record.status != "ok" for record in records):
+        raise typer.Exit(3)
+    if strict and not all(record.place.role == "cold-start" or may_be_ranked(record) for record in records):
+        raise typer.Exit(1)
+
+
+def _write_report(folder: Path, sides: Any, choice: Any, margin: float) -> None:
+    from results.render import markdown
+    from results.report import make_sections
+
+    (folder / "report.md").write_text(markdown(make_sections(sides, choice, margin)) + "\n", encoding="utf-8")
+
+
+def _print_comparison(sides: Any, choice: Any, margin: float, format_: Format) -> None:
+    from rich.console import Console
+
+    from results.render import as_json, markdown, print_sections
+    from results.report import make_sections
+
+    if format_ == "csv":
+        from results.frame import run_frame
+
+        print(run_frame([record for records in sides.values() for record in records]).to_csv(index=False), end="")
+        return
+    sections = make_sections(sides, choice, margin)
+    if format_ == "json":
+        print(as_json(sections))
+    elif format_ == "md":
+        print(markdown(sections))
+    else:
+        console = Console()
+        print_sections(sections, console if console.is_terminal else Console(width=100))
+
+
+def _price_choice(instance: str | None, region: str | None, usd_per_hour: float | None, as_of: str | None) -> Any:
+    from results.costs import PriceChoice
+    from results.instances import find_instance
+    from results.prices import user_price
+
+    try:
+        day = date.fromisoformat(as_of) if as_of else datetime.now(UTC).date()
+    except ValueError:
+        raise UsageError(f"--as-of {as_of!r} is not a day", "write it as YYYY-MM-DD") from None
+    if instance is not None:
+        find_instance(instance)
+    if usd_per_hour is not None:
+        user_price(usd_per_hour, instance=instance or "this machine", as_of=day)
+    return PriceChoice(as_of=day, instance=instance, region=region, usd_per_hour=usd_per_hour)
+
+
+def _side_names(sides: list[Path]) -> list[str]:
+    """Short names: the last part of each path, or letters where these are not unique."""
+    names = [side.stem if side.is_file() else side.resolve().name for side in sides]
+    return names if len(set(names)) == len(names) else [chr(ord("A") + i) for i in range(len(sides))]
+
+
+def _newest_folder() -> Path:
+    folders = sorted(path for path in RUNS_FOLDER.glob("*") if path.is_dir())
+    if not folders:
+        raise UsageError(f"no records below {RUNS_FOLDER}", "run `make bench` first, or name a folder of records")
+    return folders[-1]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Entry point: an expected error becomes one line and a hint, exit 2."""
+    try:
+        app()
+    except EXPECTED as error:
+        _say(f"fairchip: {error.message}")
+        if error.hint:
+            _say(f"  hint: {error.hint}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say("fairchip: interrupted; finished runs are kept")
+        sys.exit(130)
+    except ModuleNotFoundError as error:
+        if error.name not in ("pandas", "scipy"):
+            raise
+        _say(f"fairchip: this command needs {error.name}")
+        _say("  hint: make setup, or pip install -e '.[report]'")
+        sys.exit(2)

@@ -1,0 +1,130 @@
+"""The environment block of a record: what software and hardware a run had, and nothing that names its owner."""
+
+import hashlib
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+
+import psutil
+
+from bench.identity import boot_id, host_id
+from bench.instance import detect_instance
+from results.record import Environment
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+_PACKAGES_THAT_MATTER = re.compile(
+    r"^(fairchip|numpy|torch.*|jax.*|triton|nvidia[-_].*|neuronx.*|libneuronxla|nki|intel-openmp|mkl.*)$"
+)
+
+_VARIABLES_THAT_MATTER = re.compile(
+    r"^(OMP_|MKL_|KMP_|GOMP_|MALLOC_|XLA_|JAX_|TORCH|PYTORCH_|CUDA_VISIBLE|CUBLAS_|NVIDIA_TF32|NCCL_|NEURON_|NKI_|PJRT_)"
+    r"|^LD_PRELOAD$"
+)
+_LOOKS_PRIVATE = re.compile(r"[/\\@]|TOKEN|SECRET|PASSWORD|KEY|://", re.IGNORECASE)
+
+
+def read_environment() -> Environment:
+    """This machine and this Python environment. Takes about a tenth of a second; imports no framework."""
+    host = host_id()
+    packages = {dist.name.lower(): dist.version for dist in distributions() if dist.name}
+    commit, modified = _git_state()
+    return Environment(
+        host_id=host,
+        boot_id=boot_id(host),
+        operating_system=_operating_system(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        cpu_model=_cpu_model(),
+        logical_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1,
+        physical_cpus=psutil.cpu_count(logical=False),
+        memory_bytes=psutil.virtual_memory().total,
+        accelerator_driver=_driver(),
+        instance=detect_instance(),
+        packages={name: version for name, version in sorted(packages.items()) if _PACKAGES_THAT_MATTER.match(name)},
+        packages_sha256=_sha256_of_lines(f"{name}=={version}" for name, version in packages.items()),
+        source_commit=commit,
+        source_modified=modified,
+        source_sha256=_source_sha256(),
+        variables={},
+    )
+
+
+def with_variables(environment: Environment, recipe_variables: Mapping[str, str]) -> Environment:
+    """The block with what the recipe set and what the user had set of known relevance; paths are masked."""
+    users = {name: value for name, value in os.environ.items() if _VARIABLES_THAT_MATTER.search(name)}
+    shown = {name: _masked(name, value) for name, value in sorted({**users, **recipe_variables}.items())}
+    return environment.model_copy(update={"variables": shown})
+
+
+def _masked(name: str, value: str) -> str:
+    return "<masked>" if _LOOKS_PRIVATE.search(value) or _LOOKS_PRIVATE.search(name) else value[:500]
+
+
+def _operating_system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return platform.system()
+
+
+def _cpu_model() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found.group(1).strip() if found else platform.machine()
+
+
+def _driver() -> str | None:
+    """Version of the Nvidia or Neuron kernel driver."""
+    nvidia = _text(Path("/proc/driver/nvidia/version"))
+    found = re.search(r"Kernel Module.*?(\d+\.\d+(\.\d+)?)", nvidia or "")
+    if found:
+        return f"nvidia {found.group(1)}"
+    neuron = _text(Path("/sys/module/neuron/version"))
+    return f"neuron {neuron.strip()}" if neuron else None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _git_state() -> tuple[str | None, bool | None]:
+    """Commit and whether tracked files differ from it; None outside a checkout."""
+    commit = _git("rev-parse", "HEAD")
+    if commit is None or not re.fullmatch("[0-9a-f]{40,64}", commit):
+        return None, None
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return commit, None if status is None else bool(status)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _source_sha256() -> str:
+    """Of every source and data file of the rooms that run, names included."""
+    rooms = ("bench", "workloads", "backends", "results")
+    files = sorted(path for room in rooms for pattern in ("*.py", "*.toml") for path in (PROJECT / room).rglob(pattern))
+    return _sha256_of_lines(
+        f"{path.relative_to(PROJECT).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files
+    )
+
+
+def _sha256_of_lines(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

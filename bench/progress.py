@@ -1,0 +1,75 @@
+"""What a person sees while a suite runs, on standard error: a bar on a terminal, plain lines elsewhere."""
+
+import time
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from results.gates import lost_by, may_be_ranked, tokens_per_second
+from results.record import RunRecord
+
+
+class Display:
+    """Follows the runs of one suite; a context manager."""
+
+    def __init__(self, total_runs: int, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._total, self._done, self._began = total_runs, 0, time.monotonic()
+        self._title = ""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=total_runs, left="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, case: str, role: str, number: int) -> None:
+        """A run begins."""
+        self._title = f"{case}, cold start" if role == "cold-start" else f"{case}, run {number + 1}"
+        self._bar.update(self._task, description=self._title)
+
+    def progress(self, phase: str, done: int, of: int) -> None:
+        """A run tells what it does."""
+        amount = f" {done}/{of}" if of else ""
+        self._bar.update(self._task, description=f"{self._title}: {phase}{amount}")
+
+    def finish(self, record: RunRecord) -> None:
+        """A run ended."""
+        self._done += 1
+        left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
+        note = f"about {_minutes(left)} left" if self._done < self._total else ""
+        self._bar.update(self._task, advance=1, left=note)
+        self._console.print(
+            f"[{self._done}/{self._total}] {self._title}: {outcome(record)}", markup=False, soft_wrap=True
+        )
+
+
+def outcome(record: RunRecord) -> str:
+    """One line on how a run ended."""
+    measured = record.measurement
+    if measured is None:
+        return f"{record.status}: {record.reason}"
+    start_up = measured.start_up
+    first = f"start-up {start_up.open_seconds + start_up.first_step_seconds:.1f} s ({start_up.cache} cache)"
+    if not measured.windows:
+        return first
+    effect = "note" if may_be_ranked(record) else "no rank"
+    lost = "".join(f"; {effect}: {gate.id} {gate.outcome}" for gate in lost_by(record))
+    return f"{tokens_per_second(record):,.0f} tokens/s, {first}{lost}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

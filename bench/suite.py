@@ -1,0 +1,104 @@
+"""Suites: the cases that answer one question on one class of machine, from TOML."""
+
+import difflib
+import json
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from backends.recipe import Recipe, load_recipe, resolve
+from backends.registry import availability, load_backend
+from bench.errors import UsageError
+from bench.plan import Case, MeasurePlan
+from workloads.catalog import find_workload
+from workloads.spec import Workload
+
+_FOLDER = Path(__file__).parent / "suites"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """What `fairchip bench` runs."""
+
+    name: str
+    question: str
+    workloads: tuple[str, ...]
+    backends: tuple[str, ...]
+    runs: int = 5
+    """Timed runs of every case: rounds."""
+    cold_starts: int = 1
+    recipe: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Fields of a backend's as-is recipe that this suite replaces, by backend."""
+    plan: MeasurePlan = field(default_factory=MeasurePlan)
+
+
+_SUITE = TypeAdapter(Suite)
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of the shipped suites, sorted."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def find_suite(name: str) -> Suite:
+    """A shipped suite.
+
+    Raises:
+        UsageError: no such suite; the hint names the nearest.
+    """
+    if name not in suite_names():
+        near = difflib.get_close_matches(name, suite_names(), n=1)
+        raise UsageError(
+            f"unknown suite {name!r}",
+            f"did you mean {near[0]}?" if near else f"known: {', '.join(suite_names())}",
+        )
+    table = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    try:
+        return _SUITE.validate_json(json.dumps({"name": name} | table))
+    except ValidationError as error:
+        raise UsageError(f"suite {name}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}", "") from None
+
+
+def default_suite() -> Suite:
+    """The suite for this machine: ``chip`` where an accelerator's backend is available, else ``cpu``."""
+    chip = find_suite("chip")
+    return chip if any(availability(name).available for name in chip.backends) else find_suite("cpu")
+
+
+def suite_cases(suite: Suite) -> list[Case]:
+    """Every case of the suite; unavailable backends too, for they become recorded results."""
+    return [
+        make_case(find_workload(workload), backend, replacing=suite.recipe.get(backend))
+        for workload in suite.workloads
+        for backend in suite.backends
+    ]
+
+
+def make_case(
+    workload: Workload, backend: str, recipe_file: Path | None = None, replacing: dict[str, Any] | None = None
+) -> Case:
+    """One case with its recipe resolved.
+
+    Raises:
+        BackendError: unknown backend, unreadable recipe, or one that does not fit the workload.
+    """
+    loaded = load_backend(backend)
+    recipe = loaded.recipes(workload)["as-is"] if recipe_file is None else load_recipe(recipe_file)
+    if replacing:
+        recipe = _replaced(recipe, replacing)
+    return Case(
+        workload=workload,
+        backend=backend,
+        device_type=loaded.probe().device_type,
+        recipe=resolve(recipe, workload),
+    )
+
+
+def _replaced(recipe: Recipe, fields: dict[str, Any]) -> Recipe:
+    try:
+        return replace(recipe, **fields)
+    except TypeError as error:
+        raise UsageError(f"recipe: {error}", "see backends/recipes/") from None

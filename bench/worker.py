@@ -1,0 +1,140 @@
+"""The worker: one run in a fresh process.
+
+Protocol: the job comes as one JSON line on standard input, which then stays open: its end means that the
+parent is gone, and so must we be. Events leave as JSON lines on what was standard output; whatever a
+library prints there goes to standard error instead.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, TextIO
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backends.contract import Rank
+from backends.errors import BackendError, OutOfMemory, Unavailable
+from backends.recipe import Recipe
+from backends.registry import load_backend
+from bench.measure import measure
+from bench.plan import Case, MeasurePlan
+from results.record import Measurement, StartUp
+from workloads.data import batch_source
+from workloads.errors import WorkloadError
+from workloads.spec import Workload
+
+
+class Job(BaseModel):
+    """What the parent asks for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workload: Workload
+    backend: str
+    recipe: Recipe
+    cache: Literal["cold", "warm"]
+    plan: MeasurePlan
+
+
+class Progress(BaseModel):
+    """What the run is doing."""
+
+    kind: Literal["progress"] = "progress"
+    phase: str
+    done: int
+    of: int
+
+
+class Result(BaseModel):
+    """How the run ended; the last event."""
+
+    kind: Literal["result"] = "result"
+    status: Literal["ok", "failed", "out-of-memory", "unavailable"]
+    reason: str = ""
+    measurement: Measurement | None = None
+
+
+Event = Annotated[Progress | Result, Field(discriminator="kind")]
+
+
+def job_line(case: Case, cache: Literal["cold", "warm"], plan: MeasurePlan) -> str:
+    """The job as the one line that the worker reads."""
+    job = {
+        "workload": asdict(case.workload),
+        "backend": case.backend,
+        "recipe": asdict(case.recipe),
+        "cache": cache,
+        "plan": asdict(plan),
+    }
+    return json.dumps(job) + "\n"
+
+
+def main() -> None:
+    """Run the job on standard input; exits 0 whenever a result was sent, whatever it says."""
+    started = time.perf_counter()
+    events = _claim_standard_output()
+    job = Job.model_validate_json(sys.stdin.readline())
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _send(events, run(job, started, events))
+
+
+def run(job: Job, started: float, events: TextIO) -> Result:
+    """The job's result; an expected failure is a result too."""
+    try:
+        return Result(status="ok", measurement=_measured(job, started, events))
+    except Unavailable as error:
+        return Result(status="unavailable", reason=f"{error.message}; {error.hint}")
+    except OutOfMemory as error:
+        return Result(status="out-of-memory", reason=f"{error.message}; {error.hint}")
+    except (BackendError, WorkloadError) as error:
+        return Result(status="failed", reason=f"{error.message}; {error.hint}")
+    except MemoryError:
+        return Result(status="out-of-memory", reason="host memory exhausted; use a smaller micro_batch")
+
+
+def _measured(job: Job, started: float, events: TextIO) -> Measurement:
+    batches = batch_source(job.workload)
+    backend = load_backend(job.backend)
+    _send(events, Progress(phase="opening", done=0, of=0))
+    importing = time.perf_counter()
+    with backend.open(job.workload, job.recipe, Rank()) as session:
+        opened = time.perf_counter()
+        start_up = StartUp(
+            cache=job.cache,
+            import_seconds=importing - started,
+            open_seconds=opened - importing,
+            first_step_seconds=0.0,
+        )
+        return measure(
+            session,
+            batches,
+            job.workload.tokens_per_step,
+            job.plan,
+            start_up,
+            report=lambda phase, done, of: _send(events, Progress(phase=phase, done=done, of=of)),
+        )
+
+
+def _claim_standard_output() -> TextIO:
+    """Keep the pipe to the parent for events; send everything else printed there to standard error."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return pipe
+
+
+def _die_with_parent() -> None:
+    """Standard input ends when the parent is gone: stop at once, freeing the machine."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _send(events: TextIO, event: Any) -> None:
+    events.write(event.model_dump_json() + "\n")
+    events.flush()
+
+
+if __name__ == "__main__":
+    main()

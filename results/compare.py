@@ -1,0 +1,249 @@
+"""Comparisons: cases of equal digest, their cost ratio with its interval, and a verdict.
+
+Only measured, ranked runs enter. Ratios of cost are formed under the same purchase model; on one
+machine the price cancels.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from results.costs import PricedCase
+from results.errors import ComparisonError
+from results.gates import deviations
+from results.record import RunRecord
+from results.stats import FEWEST_RUNS, Interval, paired_ratio, welch_ratio
+from results.summary import CaseSummary, case_key, log_throughput, summarise
+
+DEFAULT_MARGIN = 0.02
+"""Cost differences below this share are not worth a decision."""
+
+HOST_ALLOWANCE = 0.03
+"""Added to the margin where hosts differ and each side has one: machines of one type differ among themselves."""
+
+MUTUAL_PARITY = {"fp32": 2e-5, "bf16-mixed": 1e-2, "fp64": 1e-10}
+"""Largest relative difference of two loss trajectories where no float64 reference exists."""
+
+Verdict = Literal["better", "worse", "equal", "undecided", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One case held against the baseline."""
+
+    case: str
+    baseline: str
+    basis: str
+    """Under which price: "same machine, the price cancels", or a purchase model."""
+    cost_ratio: Interval | None
+    """Cost per token of the case over the baseline's; below 1 the case is cheaper."""
+    verdict: Verdict
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """All cases of one workload."""
+
+    workload: str
+    digest: str
+    tokens_per_step: int
+    parameters: int
+    precision: str
+    cases: tuple[PricedCase, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
+    """Cases of each named side in order of first appearance; with one side, labels carry no side."""
+    groups: dict[tuple[str, ...], list[RunRecord]] = {}
+    for side, records in sides.items():
+        for record in records:
+            groups.setdefault((side, *case_key(record)), []).append(record)
+    return [summarise(label, groups[key]) for key, label in zip(groups, _labels(groups, len(sides) > 1), strict=True)]
+
+
+def _labels(groups: Mapping[tuple[str, ...], Sequence[RunRecord]], several_sides: bool) -> list[str]:
+    """Side, backend and recipe; numbered where two cases of one workload would read the same."""
+    seen: Counter[tuple[str, str]] = Counter()
+    labels: list[str] = []
+    for (side, *_), (first, *_) in groups.items():
+        recipe = first.case.recipe.get("name", "as-is")
+        label = (
+            (f"{side}: " if several_sides else "") + first.case.backend + ("" if recipe == "as-is" else f" ({recipe})")
+        )
+        seen[first.case.digest, label] += 1
+        count = seen[first.case.digest, label]
+        labels.append(label if count == 1 else f"{label} #{count}")
+    return labels
+
+
+def require_common_workload(sides: Mapping[str, Sequence[RunRecord]]) -> None:
+    """Refuse sides that share no workload.
+
+    Raises:
+        ComparisonError: names the fields in which the first workloads differ.
+    """
+    digests = [{record.case.digest for record in records} for records in sides.values()]
+    if len(digests) < 2 or set.intersection(*digests):
+        return
+    one, other = (next(iter(records)) for records in list(sides.values())[:2])
+    fields = ", ".join(differing_fields(one.case.specification, other.case.specification))
+    raise ComparisonError(
+        f"{one.case.workload} and {other.case.workload} are different work: they differ in {fields}",
+        "compare runs of the same workload (equal digests)",
+    )
+
+
+def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the fields in which two canonical workloads differ, sorted."""
+    names: list[str] = []
+    for key in sorted(one.keys() | other.keys()):
+        mine, theirs = one.get(key), other.get(key)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            names += differing_fields(mine, theirs, f"{prefix}{key}.")
+        elif mine != theirs:
+            names.append(prefix + key)
+    return names
+
+
+def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARGIN) -> list[Comparison]:
+    """The case against the baseline: one comparison on one machine, else one for each matched purchase model."""
+    reason = _not_comparable(baseline.summary, case.summary)
+    if reason is not None:
+        return [_without_verdict(baseline, case, "no verdict", f"no verdict: {reason}")]
+    slower = throughput_ratio(baseline.summary, case.summary)
+    if _same_machine(baseline.summary, case.summary):
+        return [_judge(baseline, case, "same machine, the price cancels", slower, margin)]
+    matched = sorted(baseline.usd_per_hour.keys() & case.usd_per_hour.keys())
+    if not matched:
+        return [
+            _without_verdict(
+                baseline, case, "no matched price", "no verdict: no purchase model has a price on both sides"
+            )
+        ]
+    allowed = margin + HOST_ALLOWANCE
+    return [
+        _judge(
+            baseline,
+            case,
+            model,
+            slower.times(case.usd_per_hour[model] / baseline.usd_per_hour[model]),
+            allowed,
+        )
+        for model in matched
+    ]
+
+
+def throughput_ratio(ours: CaseSummary, theirs: CaseSummary) -> Interval:
+    """Tokens/s of ours over theirs: paired over common rounds where every suite is common, else Welch."""
+    mine, other = ({_round(r): log_throughput(r) for r in side.ranked} for side in (ours, theirs))
+    common = sorted(mine.keys() & other.keys())
+    if {suite for suite, _ in mine} == {suite for suite, _ in other} and len(common) >= FEWEST_RUNS:
+        return paired_ratio([mine[key] for key in common], [other[key] for key in common])
+    return welch_ratio(list(mine.values()), list(other.values()))
+
+
+def _round(record: RunRecord) -> tuple[str, int]:
+    return record.place.suite_id, record.place.round
+
+
+def _not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
+    for side in (ours, theirs):
+        if side.first.provenance != "measured":
+            return f"{side.label} is {side.first.provenance}"
+        if not side.ranked:
+            return f"{side.label} has no ranked run"
+    return _mutual_parity(ours.ranked[0], theirs.ranked[0])
+
+
+def _mutual_parity(ours: RunRecord, theirs: RunRecord) -> str | None:
+    """None if both track a reference, or track each other; else why not."""
+    if ours.reference is not None or ours.measurement is None or theirs.measurement is None:
+        return None
+    steps = min(len(ours.measurement.steps), len(theirs.measurement.steps), 20)
+    own = [step.loss for step in ours.measurement.steps[:steps]]
+    true = [step.loss for step in theirs.measurement.steps[:steps]]
+    worst = max(deviations(own, [math.inf if loss is None else loss for loss in true]), default=math.inf)
+    limit = MUTUAL_PARITY[ours.case.precision]
+    return None if worst <= limit else f"the two loss trajectories part by {worst:.1e}, limit {limit:.0e}"
+
+
+def _same_machine(ours: CaseSummary, theirs: CaseSummary) -> bool:
+    return ours.first.environment.host_id == theirs.first.environment.host_id
+
+
+def _judge(baseline: PricedCase, case: PricedCase, basis: str, ratio: Interval, margin: float) -> Comparison:
+    verdict = judge(ratio, margin)
+    return Comparison(
+        case=case.summary.label,
+        baseline=baseline.summary.label,
+        basis=basis,
+        cost_ratio=ratio,
+        verdict=verdict,
+        sentence=_sentence(baseline.summary, case.summary, basis, ratio, verdict, margin),
+    )
+
+
+def judge(cost_ratio: Interval, margin: float) -> Verdict:
+    """What the interval of a cost ratio says about a difference larger than the margin; "none" without an interval."""
+    if cost_ratio.low is None or cost_ratio.high is None:
+        return "none"
+    if cost_ratio.high < 1 - margin:
+        return "better"
+    if cost_ratio.low > 1 + margin:
+        return "worse"
+    if cost_ratio.low >= 1 - margin and cost_ratio.high <= 1 + margin:
+        return "equal"
+    return "undecided"
+
+
+def _sentence(
+    baseline: CaseSummary, case: CaseSummary, basis: str, ratio: Interval, verdict: Verdict, margin: float
+) -> str:
+    if ratio.low is None or ratio.high is None:
+        times = f"{case.label} against {baseline.label}: cost ratio {ratio.estimate:.3f}"
+        return f"{times}; no verdict under {FEWEST_RUNS} runs a side ({ratio.runs} here)"
+    head = (
+        f"a token on {case.label} costs {ratio.estimate:.3f} times [{ratio.low:.3f}, {ratio.high:.3f}] "
+        f"what it costs on {baseline.label}"
+    )
+    said = {
+        "better": "",
+        "worse": "",
+        "equal": f": equal within {margin:.0%}",
+        "undecided": f": not decided at {margin:.0%}; {_what_decides(ratio, margin)}",
+        "none": "",
+    }[verdict]
+    return f"{head} ({basis}; {ratio.method}, {ratio.runs} runs){said}{_caveat(baseline, case, ratio)}"
+
+
+def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:
+    """What the interval does not cover."""
+    if not _same_machine(baseline, case):
+        return "; about these two machines, with an allowance for others of their type"
+    if ratio.method == "Welch t on runs":
+        return "; they did not take turns, so a change of the machine in between counts as theirs"
+    return ""
+
+
+def _what_decides(ratio: Interval, margin: float) -> str:
+    """How many runs would narrow the interval enough, if the estimate stays; t quantiles held constant."""
+    half_width, offset = ratio.half_width or 0.0, abs(math.log(ratio.estimate))
+    needed = abs(offset - math.log1p(margin))
+    if needed < 1e-3:
+        return "the difference is at the margin itself; no number of runs will tell"
+    return f"about {max(ratio.runs + 1, math.ceil(ratio.runs * (half_width / needed) ** 2))} runs a side would decide"
+
+
+def _without_verdict(baseline: PricedCase, case: PricedCase, basis: str, sentence: str) -> Comparison:
+    return Comparison(
+        case=case.summary.label,
+        baseline=baseline.summary.label,
+        basis=basis,
+        cost_ratio=None,
+        verdict="none",
+        sentence=f"{case.summary.label} against {baseline.summary.label}: {sentence}",
+    )

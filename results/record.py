@@ -1,0 +1,248 @@
+"""`RunRecord`: one run of one case, as one JSON file that explains itself.
+
+Immutable once written; holds raw samples, never a cost (results re-prices it years later). Names and
+numbers only: no secret, account, serial number, user name or home path.
+
+Format history (every version loads for ever; tests/golden holds a file of each):
+    1   first format
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+SCHEMA_VERSION = 1
+
+Text = Annotated[str, Field(max_length=4000)]
+LongText = Annotated[str, Field(max_length=20000)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = str | int | float | bool | None
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
+
+Status = Literal["ok", "failed", "out-of-memory", "timeout", "unavailable"]
+Outcome = Literal["pass", "fail", "unknown"]
+
+
+class Strict(BaseModel):
+    """Frozen; unknown fields and silent conversions are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Window(Strict):
+    """K whole optimizer steps between two proven synchronisations."""
+
+    start_seconds: Seconds
+    """Since the measurement's origin."""
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    steps: Annotated[int, Field(gt=0)]
+    tokens: Count
+    """Real target tokens."""
+    batch_wait_seconds: Seconds
+    """Of `seconds`, time in which the host made batches."""
+
+
+class StartUp(Strict):
+    """From nothing to the first finished step."""
+
+    cache: Literal["cold", "warm"]
+    """Whether compile caches held this case already."""
+    import_seconds: Seconds
+    """Backend and framework imported."""
+    open_seconds: Seconds
+    """Model and optimizer built on the device."""
+    first_step_seconds: Seconds
+    """First step, compilation included, to its loss read back."""
+
+
+class StepValue(Strict):
+    """What one optimizer step computed."""
+
+    step: Count
+    loss: Number | None
+    """Nats per token; None: not a finite number, which fails a gate."""
+    gradient_norm: Number | None
+
+
+class SelfCheck(Strict):
+    """Does twice the work take twice the time, and is an idle synchronisation free?"""
+
+    steps: Annotated[int, Field(gt=0)]
+    """k."""
+    once_seconds: Seconds
+    """T(k)."""
+    twice_seconds: Seconds
+    """T(2k)."""
+    idle_seconds: Seconds
+    """T(0): synchronise and read back with nothing enqueued."""
+
+
+class Memory(Strict):
+    """Peak memory of the worker."""
+
+    peak_bytes: Count
+    source: Text
+
+
+class Measurement(Strict):
+    """What the worker measured."""
+
+    origin_unix_seconds: Seconds
+    """Wall clock at the origin of start_seconds, to line up samples taken by other processes."""
+    start_up: StartUp
+    warmup: tuple[Window, ...]
+    warmup_steady: bool | None
+    """Whether warm-up ended because step time was steady; None if there was no warm-up."""
+    self_check: SelfCheck | None
+    steps_per_window: Count
+    """K, declared before the first window."""
+    windows: tuple[Window, ...]
+    steps: tuple[StepValue, ...]
+    """Every step of the run from step 0."""
+    compiled_graphs_before: Count | None
+    compiled_graphs_after: Count | None
+    memory: Memory | None
+    session: dict[str, Scalar]
+    """`Session.describe`: device, versions, kernels really used, precision probe."""
+
+
+class HostSample(Strict):
+    """The host as another process saw it, over about a second."""
+
+    unix_seconds: Seconds
+    other_cpus: Number | None
+    """Processors kept busy by anything but this run."""
+    stolen_cpus: Number | None
+    """Processors' worth of time that the hypervisor gave to others."""
+    cpu_mhz: Number | None
+
+
+class Place(Strict):
+    """Where a run stands in its suite."""
+
+    suite: Text
+    suite_id: Identifier
+    """Random, of one invocation: rounds pair only within it."""
+    role: Literal["cold-start", "timed"]
+    round: Count
+    order: Count
+    """Position among the runs of its round."""
+    runs_planned: Count
+
+
+class Case(Strict):
+    """Workload x backend x recipe x placement."""
+
+    workload: Text
+    digest: Digest
+    specification: dict[str, JsonValue]
+    """The canonical workload, whose sha256 is the digest."""
+    backend: Text
+    device_type: Text
+    recipe: dict[str, JsonValue]
+    world_size: Annotated[int, Field(gt=0)]
+    tokens_per_step: Count
+    parameters: Count
+    flops_per_token: dict[str, Count]
+    """By convention."""
+    precision: Text
+    peak_dtype: Literal["fp32", "bf16"] | None
+    operand_fraction_bits: Count
+    """Least the precision policy allows."""
+    expected_first_loss: Number
+    """ln(vocabulary) plus half the variance of the initial logits."""
+
+
+class Reference(Strict):
+    """The float64 trajectory that the run must track."""
+
+    losses: tuple[Number, ...]
+    relative_tolerance: Annotated[float, Field(gt=0)]
+    derivation: Text
+
+
+class Plan(Strict):
+    """What was declared before the run."""
+
+    windows: Count
+    window_seconds: Seconds
+    minimum_steps_per_window: Count
+    warmup_minimum_steps: Count
+    warmup_maximum_seconds: Seconds
+    steady_fraction: Fraction
+    time_limit_seconds: Seconds
+
+
+class Instance(Strict):
+    """The rented machine, as far as it tells without a network."""
+
+    provider: Text | None
+    name: Text | None
+    source: Text
+    """How it is known, or why it is not."""
+
+
+class Environment(Strict):
+    """Software and hardware of the run."""
+
+    host_id: Identifier
+    """Random, kept on this machine only: tells hosts apart, names none."""
+    boot_id: Identifier
+    operating_system: Text
+    kernel: Text
+    python: Text
+    cpu_model: Text
+    logical_cpus: Count
+    physical_cpus: Count | None
+    memory_bytes: Count
+    accelerator_driver: Text | None
+    instance: Instance
+    packages: dict[str, str]
+    """Versions of the packages that matter."""
+    packages_sha256: Digest
+    """Of every installed distribution and version, sorted."""
+    source_commit: Text | None
+    source_modified: bool | None
+    source_sha256: Digest
+    """Of fairchip's own source files."""
+    variables: dict[str, str]
+    """What the recipe set before the interpreter started, and what the user had set of known relevance."""
+
+
+class Gate(Strict):
+    """One check of validity."""
+
+    id: Text
+    required: bool
+    outcome: Outcome
+    evidence: Text
+
+
+class RunRecord(Strict):
+    """One run. See the module for the format's rules."""
+
+    schema_version: Literal[1]
+    run_id: Identifier
+    created_at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")]
+    provenance: Literal["measured", "simulated"]
+    status: Status
+    reason: Text
+    """Why the status is not ok; empty if it is."""
+    place: Place
+    case: Case
+    plan: Plan
+    reference: Reference | None
+    measurement: Measurement | None
+    host_samples: tuple[HostSample, ...]
+    environment: Environment
+    stderr_tail: LongText
+    gates: tuple[Gate, ...]
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of the current format, published in docs/record.schema.json."""
+    return RunRecord.model_json_schema(mode="serialization")

@@ -1,0 +1,166 @@
+"""A comparison as text: a table for the terminal, Markdown, JSON or CSV, all from the same rows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from results.compare import Comparison, Section
+from results.costs import PricedCase
+from results.stats import Interval
+
+Format = Literal["table", "md", "json", "csv"]
+
+MISSING = "-"
+
+HEADINGS = ("case", "runs", "tokens/s", "step ms", "start-up s", "GB", "peak %", "$/Mtoken", "cost ratio")
+
+
+def print_sections(sections: Sequence[Section], console: Console) -> None:
+    """The comparison on a terminal, within 100 columns; verdicts and notes under each table."""
+    for section in sections:
+        console.print(title(section), style="bold", highlight=False)
+        console.print(_table(section))
+        for line in verdict_lines(section) + note_lines(section):
+            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+        console.print()
+
+
+def _table(section: Section) -> Table:
+    """Only the case's name may wrap, so that numbers stay whole in a narrow terminal."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading == "case" else "right", no_wrap=heading != "case")
+    for row in rows(section):
+        table.add_row(*row)
+    return table
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """The comparison as Markdown."""
+    parts: list[str] = []
+    for section in sections:
+        parts += [f"### {_escape(title(section))}", ""]
+        parts += ["| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
+        parts += ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows(section)]
+        parts += ["", *(f"- {_escape(line)}" for line in verdict_lines(section) + note_lines(section)), ""]
+    return "\n".join(parts)
+
+
+def as_json(sections: Sequence[Section]) -> str:
+    """The comparison as JSON, numbers unrounded."""
+    return json.dumps([_section_data(section) for section in sections], indent=1, default=str)
+
+
+def title(section: Section) -> str:
+    """What the cases of a section have in common."""
+    return (
+        f"{section.workload}, {section.precision}: {section.parameters / 1e6:,.1f} M parameters, "
+        f"{section.tokens_per_step:,} tokens a step, digest {section.digest[:12]}"
+    )
+
+
+def rows(section: Section) -> list[tuple[str, ...]]:
+    """One row of text a case."""
+    ratios = {comparison.case: comparison for comparison in section.comparisons}
+    return [_row(case, ratios.get(case.summary.label)) for case in section.cases]
+
+
+def _row(case: PricedCase, comparison: Comparison | None) -> tuple[str, ...]:
+    summary = case.summary
+    starts = (summary.cold_start_seconds, summary.warm_start_seconds)
+    return (
+        summary.label,
+        f"{len(summary.ranked)}/{sum(1 for record in summary.records if record.place.role == 'timed')}",
+        _speed(case),
+        MISSING if summary.step_seconds is None else f"{summary.step_seconds * 1e3:,.1f}",
+        " / ".join(MISSING if seconds is None else f"{seconds:.1f}" for seconds in starts),
+        MISSING if summary.peak_memory_bytes is None else f"{summary.peak_memory_bytes / 1e9:.2f}",
+        MISSING if summary.utilisation.fraction is None else f"{summary.utilisation.fraction:.1%}",
+        _cheapest_known(case),
+        MISSING if comparison is None else _ratio(comparison.cost_ratio),
+    )
+
+
+def _speed(case: PricedCase) -> str:
+    speed = case.summary.throughput
+    if speed is None:
+        number = case.summary.unranked_tokens_per_second
+        return MISSING if number is None else f"({number:,.0f})"
+    return f"{speed.estimate:,.0f}" + (f" ±{speed.half_width:.1%}" if speed.half_width is not None else "")
+
+
+def _cheapest_known(case: PricedCase) -> str:
+    """The first price model's cost; every one is listed under the table."""
+    costs = list(case.costs.values())
+    return f"{costs[0].usd_per_million_tokens:.4f}" if costs else MISSING
+
+
+def _ratio(ratio: Interval | None) -> str:
+    if ratio is None:
+        return MISSING
+    ends = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.3f}, {ratio.high:.3f}]"
+    return f"{ratio.estimate:.3f}{ends}"
+
+
+def verdict_lines(section: Section) -> list[str]:
+    """One sentence a comparison."""
+    return [f"{comparison.verdict.upper()}: {comparison.sentence}" for comparison in section.comparisons]
+
+
+def note_lines(section: Section) -> list[str]:
+    """Prices used or missing, utilisation's basis, problems; each said once."""
+    lines: list[str] = []
+    for case in section.cases:
+        for model, cost in case.costs.items():
+            price = cost.price
+            lines.append(
+                f"{model}: {price.usd_per_hour:g} USD/h, {case.instance or 'this machine'} whole, {price.kind}, "
+                f"{price.region or 'any region'}, {price.as_of} ({price.source[:80]})"
+            )
+        lines += [f"no cost ({model}): {reason}" for model, reason in case.missing.items()]
+        lines += [f"{case.summary.label}: {case.idle}"] if case.idle else []
+        lines.append(f"peak %: {case.summary.utilisation.basis}")
+        lines += [f"{case.summary.label}: {problem}" for problem in case.summary.problems]
+    return list(dict.fromkeys(lines))
+
+
+def _section_data(section: Section) -> dict[str, Any]:
+    return {
+        "workload": section.workload,
+        "digest": section.digest,
+        "precision": section.precision,
+        "parameters": section.parameters,
+        "tokens_per_step": section.tokens_per_step,
+        "cases": [_case_data(case) for case in section.cases],
+        "comparisons": [asdict(comparison) for comparison in section.comparisons],
+    }
+
+
+def _case_data(case: PricedCase) -> dict[str, Any]:
+    summary = case.summary
+    return {
+        "label": summary.label,
+        "backend": summary.first.case.backend,
+        "recipe": summary.first.case.recipe,
+        "runs": [record.run_id for record in summary.records],
+        "ranked_runs": [record.run_id for record in summary.ranked],
+        "tokens_per_second": None if summary.throughput is None else asdict(summary.throughput),
+        "unranked_tokens_per_second": summary.unranked_tokens_per_second,
+        "step_seconds": summary.step_seconds,
+        "cold_start_seconds": summary.cold_start_seconds,
+        "warm_start_seconds": summary.warm_start_seconds,
+        "peak_memory_bytes": summary.peak_memory_bytes,
+        "utilisation": asdict(summary.utilisation),
+        "instance": case.instance,
+        "usd_per_million_tokens": {model: asdict(cost) for model, cost in case.costs.items()},
+        "no_cost": dict(case.missing),
+        "problems": list(summary.problems),
+    }
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,148 @@
+"""From the runs of one case to one row: throughput with its interval, step time, start-up, memory, utilisation."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from results.gates import achieved_flops, lost_by, may_be_ranked, tokens_per_second
+from results.peaks import MissingPeak, peak_flops
+from results.record import RunRecord
+from results.stats import Interval, mean_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utilisation:
+    """Achieved over peak FLOP/s under the headline convention, or None and why."""
+
+    fraction: float | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseSummary:
+    """One case: the same workload, backend, recipe and host, all its runs."""
+
+    label: str
+    """Unique among the cases of one comparison."""
+    records: tuple[RunRecord, ...]
+    ranked: tuple[RunRecord, ...] = field(repr=False)
+    """Timed runs that passed every required gate; parity without a reference is left to the comparison."""
+    throughput: Interval | None
+    """Tokens per second of everything the run used; None without a ranked run."""
+    unranked_tokens_per_second: float | None
+    """Shown where no run is ranked but some were timed: a number without a rank."""
+    step_seconds: float | None
+    cold_start_seconds: float | None
+    warm_start_seconds: float | None
+    """Median seconds from opening the session to the first finished step."""
+    peak_memory_bytes: int | None
+    utilisation: Utilisation
+    problems: tuple[str, ...]
+    """Why runs failed or lost their rank, and which advisory gates did not pass."""
+
+    @property
+    def first(self) -> RunRecord:
+        """Any record of the case: workload, backend, recipe and environment are the same in all."""
+        return self.records[0]
+
+
+def summarise(label: str, records: Sequence[RunRecord]) -> CaseSummary:
+    """The summary of one case's records, in any order."""
+    ordered = tuple(sorted(records, key=lambda record: (record.created_at, record.run_id)))
+    timed = [record for record in ordered if record.measurement and record.measurement.windows]
+    ranked = tuple(record for record in timed if may_be_ranked(record))
+    shown = ranked or timed
+    return CaseSummary(
+        label=label,
+        records=ordered,
+        ranked=ranked,
+        throughput=mean_interval([log_throughput(record) for record in ranked]) if ranked else None,
+        unranked_tokens_per_second=_geometric_mean(map(tokens_per_second, timed)) if timed and not ranked else None,
+        step_seconds=_geometric_mean(map(_step_seconds, shown)) if shown else None,
+        cold_start_seconds=_start_up(ordered, "cold"),
+        warm_start_seconds=_start_up(ordered, "warm"),
+        peak_memory_bytes=_peak_memory(shown),
+        utilisation=_utilisation(shown),
+        problems=tuple(_problems(ordered)),
+    )
+
+
+def case_key(record: RunRecord) -> tuple[str, ...]:
+    """Runs with equal keys belong to one case."""
+    recipe = json.dumps(record.case.recipe, sort_keys=True)
+    return (
+        record.case.digest,
+        record.case.backend,
+        recipe,
+        str(record.case.world_size),
+        record.environment.host_id,
+        record.environment.packages_sha256,
+        record.provenance,
+    )
+
+
+def log_throughput(record: RunRecord) -> float:
+    """The run's statistic: log of total window tokens over total window seconds."""
+    return math.log(tokens_per_second(record))
+
+
+def _step_seconds(record: RunRecord) -> float:
+    windows = record.measurement.windows if record.measurement else ()
+    return sum(window.seconds for window in windows) / sum(window.steps for window in windows)
+
+
+def _start_up(records: Sequence[RunRecord], cache: str) -> float | None:
+    seconds = [
+        start_up.open_seconds + start_up.first_step_seconds
+        for record in records
+        if record.measurement and (start_up := record.measurement.start_up).cache == cache
+    ]
+    return statistics.median(seconds) if seconds else None
+
+
+def _peak_memory(records: Sequence[RunRecord]) -> int | None:
+    peaks = [r.measurement.memory.peak_bytes for r in records if r.measurement and r.measurement.memory]
+    return max(peaks) if peaks else None
+
+
+def _utilisation(records: Sequence[RunRecord]) -> Utilisation:
+    if not records or records[0].measurement is None:
+        return Utilisation(fraction=None, basis="no timed run")
+    case, measured = records[0].case, records[0].measurement
+    if case.device_type == "cpu":
+        return Utilisation(fraction=None, basis="no published peak for this CPU")
+    if case.peak_dtype is None:
+        return Utilisation(fraction=None, basis=f"no peak is defined for {case.precision}")
+    peak = peak_flops(str(measured.session.get("device_name")), case.peak_dtype)
+    if isinstance(peak, MissingPeak):
+        return Utilisation(fraction=None, basis=peak.reason)
+    achieved = _geometric_mean(map(achieved_flops, records)) / case.world_size
+    return Utilisation(
+        fraction=achieved / peak.flops_per_second,
+        basis=f"of {peak.flops_per_second / 1e12:g} TFLOP/s, dense {peak.dtype}, {peak.device}",
+    )
+
+
+def _problems(records: Sequence[RunRecord]) -> Iterable[str]:
+    lines: dict[str, int] = {}
+    for record in records:
+        for line in _problems_of(record):
+            lines[line] = lines.get(line, 0) + 1
+    return (line if count == 1 else f"{line} ({count} runs)" for line, count in lines.items())
+
+
+def _problems_of(record: RunRecord) -> Iterable[str]:
+    if record.status != "ok":
+        yield f"{record.status}: {record.reason}"
+    lost = "note" if may_be_ranked(record) else "no rank"
+    for gate in lost_by(record):
+        yield f"{lost}: gate {gate.id} {'failed' if gate.outcome == 'fail' else 'cannot tell'}: {gate.evidence}"
+    for gate in record.gates:
+        if not gate.required and gate.outcome == "fail":
+            yield f"note: gate {gate.id} failed"
+
+
+def _geometric_mean(values: Iterable[float]) -> float:
+    return math.exp(statistics.fmean(map(math.log, values)))

@@ -1,0 +1,101 @@
+"""Recipes are data; devices are recognised without a framework."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backends import cuda, host
+from backends.contract import Rank
+from backends.errors import BackendError, Unavailable
+from backends.recipe import Recipe, load_recipe, resolve
+from backends.registry import backend_entry_points, load_backend
+from workloads.catalog import find_workload
+
+
+@pytest.mark.parametrize("name", ["torch-cpu", "jax-cpu", "torch-cuda", "jax-cuda"])
+def test_every_built_in_backend_ships_its_recipe_as_data(name: str) -> None:
+    assert name in backend_entry_points()
+    recipe = load_backend(name).recipes(find_workload("llama-3.2-1b-2k"))["as-is"]
+    assert (recipe.name, recipe.track) == ("as-is", "as-is")
+    assert recipe.micro_batch is not None
+
+
+def test_the_micro_batch_is_the_largest_divisor_within_the_limit() -> None:
+    workload = find_workload("llama-3.2-1b-2k")
+    assert resolve(Recipe(micro_batch_tokens=16384), workload).micro_batch == 8
+    assert resolve(Recipe(micro_batch_tokens=10000), workload).micro_batch == 4
+    assert resolve(Recipe(micro_batch_tokens=1), workload).micro_batch == 1
+    assert resolve(Recipe(), workload).micro_batch == 256
+    with pytest.raises(BackendError, match="does not divide"):
+        resolve(Recipe(micro_batch=7), workload)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("colour = 1", "colour"), ("threads = '2'", "threads"), ("compile = 'yes'", "compile"), ("[", "not a recipe")],
+)
+def test_a_broken_recipe_is_one_line(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(content)
+    with pytest.raises(BackendError, match=said):
+        load_recipe(path)
+    with pytest.raises(BackendError):
+        load_recipe(tmp_path / "none.toml")
+
+
+def test_gpus_are_counted_by_their_device_files(tmp_path: Path) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"):
+        (tmp_path / name).write_text("")
+    assert cuda.gpu_count(tmp_path) == 2
+    assert cuda.gpu_count(tmp_path / "none") == 0
+
+
+def test_cuda_backends_say_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "gpu_count", lambda: 0)
+    assert "no Nvidia GPU" in cuda.TorchCuda().probe().reason
+    monkeypatch.setattr(cuda, "gpu_count", lambda: 1)
+    monkeypatch.setattr(cuda, "_torch_has_cuda", lambda: False)
+    found = cuda.TorchCuda().probe()
+    assert not found.available
+    assert found.fix
+
+
+def test_tf32_is_off_and_no_other_platform_may_answer(tmp_path: Path) -> None:
+    recipe = Recipe()
+    assert cuda.TorchCuda().environment(recipe, tmp_path)["NVIDIA_TF32_OVERRIDE"] == "0"
+    assert cuda.JaxCuda().environment(recipe, tmp_path)["JAX_PLATFORMS"] == "cuda"
+
+
+def test_a_missing_compiler_makes_torch_eager_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine_torch = pytest.importorskip("backends.engine_torch", exc_type=ImportError)
+    monkeypatch.setattr(engine_torch, "cxx_compiler", lambda: None)
+    workload = find_workload("smoke")
+    recipe = resolve(Recipe(compile="whole"), workload)
+    with engine_torch.TorchSession(workload, recipe, "cpu", Rank()) as session:
+        said = session.describe()
+    assert said["compile"] == "off"
+    assert "C++ compiler" in str(said["fallback"])
+
+
+def test_the_compiler_is_found_by_name_or_by_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert host.cxx_compiler() is None
+    compiler = tmp_path / "clang++"
+    compiler.write_text("#!/bin/sh\n")
+    compiler.chmod(0o755)
+    assert host.cxx_compiler() == str(compiler)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert host.cxx_compiler() is None
+
+
+@pytest.mark.parametrize("engine", ["torch", "jax"])
+def test_a_missing_device_is_unavailable_not_a_crash(engine: str) -> None:
+    module = pytest.importorskip(f"backends.engine_{engine}", exc_type=ImportError)
+    session = module.TorchSession if engine == "torch" else module.JaxSession
+    if cuda.gpu_count():
+        pytest.skip("this machine has the device")
+    workload = replace(find_workload("smoke"))
+    with pytest.raises(Unavailable):
+        session(workload, resolve(Recipe(), workload), "cuda", Rank())

@@ -1,0 +1,176 @@
+"""The command line as a person meets it: real commands in a real process."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def fairchip(*arguments: str, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "bench", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One real run on both CPU backends, from another directory, into a path with a space and an umlaut."""
+    folder = tmp_path_factory.mktemp("some where ü")
+    done = fairchip("bench", "--suite", "smoke", "--out", "runs/one", "--strict", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "records: runs/one" in done.stdout
+    assert "[2/2]" in done.stderr
+    return folder / "runs" / "one"
+
+
+def test_smoke_measures_and_says_where_things_are(measured: Path) -> None:
+    records = [json.loads(path.read_text()) for path in measured.glob("*.json")]
+    assert {record["case"]["backend"] for record in records} == {"torch-cpu", "jax-cpu"}
+    assert {record["status"] for record in records} == {"ok"}
+    required = [gate for record in records for gate in record["gates"] if gate["required"]]
+    assert {gate["outcome"] for gate in required} == {"pass"}
+    report = (measured / "report.md").read_text()
+    assert "torch-cpu" in report
+    assert "jax-cpu" in report
+
+
+def test_a_report_needs_no_framework_and_reprices(measured: Path) -> None:
+    code = f"""
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "jax"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+sys.argv = ["fairchip", "report", {str(measured)!r}, "--instance", "c8i.2xlarge", "--format", "json"]
+from bench.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    cases = json.loads(done.stdout)[0]["cases"]
+    for case in cases:
+        cost = case["usd_per_million_tokens"]["on-demand"]
+        speed = case["tokens_per_second"]["estimate"]
+        assert cost["usd_per_million_tokens"] == pytest.approx(0.37484 / 3600 / speed * 1e6)
+        assert cost["price"]["as_of"] == "2026-07-20"
+
+
+@pytest.mark.parametrize("form", ["table", "md", "json", "csv"])
+def test_every_format(measured: Path, form: str) -> None:
+    done = fairchip("report", str(measured), "--format", form)
+    assert done.returncode == 0, done.stderr
+    assert "torch-cpu" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_comparing_a_folder_with_itself(measured: Path) -> None:
+    done = fairchip("compare", str(measured), str(measured))
+    assert done.returncode == 0, done.stderr
+    assert "1.000" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        (["run", "--workload", "bytes5m", "--backend", "torch-cpu"], "unknown workload 'bytes5m'", "bytes-5m"),
+        (["run", "--workload", "smoke", "--backend", "torch-cup"], "unknown backend 'torch-cup'", "torch-cpu"),
+        (["bench", "--suite", "smok"], "unknown suite 'smok'", "smoke"),
+        (["bench", "--instance", "c8i.2xlrge"], "c8i.2xlrge", "c8i.2xlarge"),
+        (["bench", "--usd-per-hour", "0"], "0.0", "positive"),
+        (["report", "nowhere"], "nowhere", "folder"),
+        (["report", "--as-of", "tomorrow"], "tomorrow", "YYYY-MM-DD"),
+        (["compare", "one"], "two or more", "report"),
+        (["run", "--workload", "smoke", "--backend", "torch-cpu", "--hf-config", "no.json"], "no.json", "config.json"),
+        (["run", "--workload", "smoke", "--backend", "torch-cpu", "--data", "no.bin"], "no.bin", "token"),
+        (["run", "--workload", "smoke", "--backend", "torch-cpu", "--recipe", "no.toml"], "no.toml", "recipe"),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_hint(tmp_path: Path, arguments: list[str], said: str, hint: str) -> None:
+    done = fairchip(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("suite ")]
+    assert len(lines) == 2
+    assert said in lines[0]
+    assert hint in lines[1]
+    assert not list(tmp_path.iterdir()), "nothing is half-written"
+
+
+def test_an_unwritable_folder_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in ("file", "file/below"):
+        done = fairchip("bench", "--suite", "smoke", "--out", folder, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert "[1/2]" not in done.stderr, "noticed before anything is measured"
+
+
+def test_records_are_never_mixed_into_a_folder_that_has_some(measured: Path) -> None:
+    before = sorted(path.name for path in measured.iterdir())
+    done = fairchip("bench", "--suite", "smoke", "--out", str(measured))
+    assert done.returncode == 2
+    assert "holds records already" in done.stderr
+    assert sorted(path.name for path in measured.iterdir()) == before
+
+
+def test_no_records_yet(tmp_path: Path) -> None:
+    done = fairchip("report", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "make bench" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["bench", "run", "list", "doctor", "compare", "report", "reference"])
+def test_help_shows_examples(command: str) -> None:
+    done = fairchip(command, "--help")
+    assert done.returncode == 0
+    assert re.search(r"Examples?:", done.stdout)
+
+
+def test_list_and_doctor_are_quick_and_complete() -> None:
+    for command in ("list", "doctor"):
+        start = time.monotonic()
+        done = fairchip(command)
+        assert done.returncode == 0, done.stderr
+        assert time.monotonic() - start < 10
+        for backend in ("torch-cpu", "jax-cpu", "torch-cuda", "jax-cuda"):
+            assert backend in done.stdout
+
+
+def test_a_run_of_ones_own(tmp_path: Path) -> None:
+    """A Hugging Face model on a token file, two backends in one option."""
+    config = {
+        "model_type": "llama", "vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 48, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "tokens.bin").write_bytes(bytes(range(200)) * 40)
+    (tmp_path / "eager.toml").write_text('name = "eager"\ncompile = "off"\n')
+    done = fairchip(
+        "run", "--workload", "smoke", "--backend", "torch-cpu", "jax-cpu", "--hf-config", "config.json",
+        "--data", "tokens.bin", "--data-type", "uint16", "--recipe", "eager.toml", "--runs", "1", "--cold-starts", "0",
+        "--windows", "1", "--out", "own", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2, "ids up to 50,887 do not fit a vocabulary of 300"
+    assert "vocabulary" in done.stderr
+    (tmp_path / "tokens.bin").write_bytes(bytes([7, 0, 9, 1]) * 2000)
+    done = fairchip(
+        "run", "--workload", "smoke", "--backend", "torch-cpu", "jax-cpu", "--hf-config", "config.json",
+        "--data", "tokens.bin", "--recipe", "eager.toml", "--runs", "1", "--cold-starts", "0", "--windows", "1",
+        "--out", "own", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(path.read_text()) for path in (tmp_path / "own").glob("*.json")]
+    assert {record["case"]["workload"] for record in records} == {"smoke+config+tokens"}
+    assert str(tmp_path) not in json.dumps(records)

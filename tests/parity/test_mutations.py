@@ -1,0 +1,160 @@
+"""Break one line at a time; the float64 trajectory of the other engine must notice.
+
+Each mutant is the real source with one piece of text replaced. A mutation whose text is no longer there
+fails, so that this list keeps up with the code.
+"""
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+
+import pytest
+from parity_workload import deviation, run_steps, small_workload
+
+pytest.importorskip("torch")
+pytest.importorskip("jax")
+
+from backends import engine_jax, engine_torch
+from backends.recipe import Recipe
+
+EAGER = Recipe(compile="off")
+MICRO = Recipe(compile="off", micro_batch=1)
+JITTED = Recipe(compile="whole")
+LIMIT = 1e-10
+
+TORCH_MODEL, TORCH_ENGINE = "workloads.models.llama_torch", "backends.engine_torch"
+JAX_MODEL, JAX_ENGINE = "workloads.models.llama_jax", "backends.engine_jax"
+
+MUTATIONS = {
+    "rotary convention": (
+        TORCH_MODEL,
+        "heads.to(cosine.dtype).chunk(2, dim=-1)",
+        "heads.to(cosine.dtype)[..., ::2], heads.to(cosine.dtype)[..., 1::2]",
+    ),
+    "rotary sign": (TORCH_MODEL, "first * cosine - second * sine", "first * cosine + second * sine"),
+    "RMS epsilon": (TORCH_MODEL, "keepdim=True) + self.epsilon", "keepdim=True) + 1e-6"),
+    "causal mask": (TORCH_MODEL, "masked_fill(~causal", "masked_fill(causal & ~causal"),
+    "attention scale": (TORCH_MODEL, "q.shape[-1] ** -0.5", "q.shape[-1] ** -0.49"),
+    "key-value head mapping": (
+        TORCH_MODEL,
+        "part.repeat_interleave(group, dim=1)",
+        "part.repeat(1, group, 1, 1)",
+    ),
+    "loss mean": (TORCH_MODEL, "targets.flatten().long())", 'targets.flatten().long(), reduction="sum")'),
+    "activation": (TORCH_MODEL, "F.silu(", "F.gelu("),
+    "missing residual": (TORCH_MODEL, "return stream + self.mlp(", "return self.mlp("),
+    "missing final norm": (TORCH_MODEL, "normed = self.model.norm(stream)", "normed = stream"),
+    "frequency scaling": (
+        TORCH_MODEL,
+        "rotary_tables(model, sequence_length)",
+        "rotary_tables(__import__('dataclasses').replace(model, rotary_scaling=None), sequence_length)",
+    ),
+    "AdamW epsilon": (TORCH_ENGINE, "eps=rule.epsilon", "eps=1e-7"),
+    "AdamW beta2": (TORCH_ENGINE, "betas = (rule.beta1, rule.beta2)", "betas = (rule.beta1, 0.951)"),
+    "decay on norms": (TORCH_ENGINE, '"weight_decay": 0.0', '"weight_decay": rule.weight_decay'),
+    "no decay": (TORCH_ENGINE, '"weight_decay": rule.weight_decay', '"weight_decay": 0.0'),
+    "no clip": (TORCH_ENGINE, "torch._foreach_mul_(gradients,", "(lambda *_: None)(gradients,"),
+    "clip epsilon": (TORCH_ENGINE, "_CLIP_EPSILON = 1e-6", "_CLIP_EPSILON = 1e-5"),
+    "no warm-up": (
+        TORCH_ENGINE,
+        "step_scalars(self.workload.optimizer, step)",
+        "step_scalars(self.workload.optimizer, 99)",
+    ),
+    "warm-up late by one": (
+        TORCH_ENGINE,
+        "step_scalars(self.workload.optimizer, step)",
+        "step_scalars(self.workload.optimizer, step + 1)",
+    ),
+    "stale gradients": (TORCH_ENGINE, "self.optimizer.zero_grad(set_to_none=True)", "pass"),
+    "seed": (TORCH_ENGINE, "self.workload.seed)", "self.workload.seed + 1)"),
+    "jax rotary convention": (
+        JAX_MODEL,
+        "jnp.split(heads.astype(cosine.dtype), 2, axis=-1)",
+        "(heads.astype(cosine.dtype)[..., ::2], heads.astype(cosine.dtype)[..., 1::2])",
+    ),
+    "jax causal mask": (JAX_MODEL, "jnp.tri(positions, dtype=bool)", "jnp.ones((positions, positions), dtype=bool)"),
+    "jax loss mean": (JAX_MODEL, "jnp.mean(normaliser - chosen)", "jnp.sum(normaliser - chosen)"),
+    "jax RMS epsilon": (JAX_MODEL, "keepdims=True) + epsilon", "keepdims=True) + 1e-6"),
+    "jax key-value head mapping": (
+        JAX_MODEL,
+        "reshape(batch, positions, model.kv_heads, -1, width)",
+        "reshape(batch, positions, -1, model.kv_heads, width).swapaxes(2, 3)",
+    ),
+    "jax AdamW epsilon": (JAX_ENGINE, "+ rule.epsilon", "+ 1e-7"),
+    "jax epsilon inside the root": (
+        JAX_ENGINE,
+        "jnp.sqrt(second) / jnp.sqrt(correction2) + rule.epsilon",
+        "jnp.sqrt(second / correction2 + rule.epsilon)",
+    ),
+    "jax bias correction": (JAX_ENGINE, "rate / correction1", "rate"),
+    "jax decay on norms": (JAX_ENGINE, "if is_decayed(value.shape):", "if True:"),
+    "jax coupled decay": (
+        JAX_ENGINE,
+        "first = rule.beta1 * first",
+        "gradient = gradient + rule.weight_decay * value; first = rule.beta1 * first",
+    ),
+    "jax no clip": (JAX_ENGINE, "gradient * scale)", "gradient)"),
+}
+
+
+@pytest.fixture(scope="module")
+def true_trajectory():
+    """The untouched engines agree; either one's trajectory is the truth."""
+    torch_steps = run_steps(engine_torch.TorchSession, small_workload(), EAGER)
+    jax_steps = run_steps(engine_jax.JaxSession, small_workload(), JITTED)
+    assert deviation(torch_steps, jax_steps) <= LIMIT
+    return torch_steps
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mutant_is_caught(name: str, true_trajectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    module_name, old, new = MUTATIONS[name]
+    steps = run_steps(_mutated_session(monkeypatch, module_name, old, new), small_workload(), _recipe(module_name))
+    assert deviation(steps, true_trajectory) > LIMIT
+
+
+def test_an_untied_copy_of_a_tied_head_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = small_workload(tied_head=True)
+    truth = run_steps(engine_torch.TorchSession, workload, EAGER)
+    session = _mutated_session(
+        monkeypatch,
+        TORCH_MODEL,
+        "normed, self.model.embed_tokens.weight)",
+        "normed, self.model.embed_tokens.weight.detach())",
+    )
+    assert deviation(run_steps(session, workload, EAGER), truth) > LIMIT
+
+
+def test_a_wrong_mean_over_micro_batches_is_caught(true_trajectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = _mutated_session(monkeypatch, TORCH_ENGINE, "torch._foreach_div_(gradients, micro_batches)", "pass")
+    assert deviation(run_steps(session, small_workload(), MICRO), true_trajectory) > LIMIT
+
+
+def _recipe(module_name: str) -> Recipe:
+    return EAGER if "torch" in module_name else JITTED
+
+
+def _mutated_session(monkeypatch: pytest.MonkeyPatch, module_name: str, old: str, new: str) -> type:
+    """The engine's session class with one line of the engine or of its model replaced."""
+    mutant = _mutant(monkeypatch, module_name, old, new)
+    if module_name in (TORCH_ENGINE, JAX_ENGINE):
+        return mutant.TorchSession if "torch" in module_name else mutant.JaxSession
+    if module_name == TORCH_MODEL:
+        monkeypatch.setattr(engine_torch, "Llama", mutant.Llama)
+        return engine_torch.TorchSession
+    monkeypatch.setattr(engine_jax, "llama_jax", mutant)
+    return engine_jax.JaxSession
+
+
+def _mutant(monkeypatch: pytest.MonkeyPatch, module_name: str, old: str, new: str) -> ModuleType:
+    spec = importlib.util.find_spec(module_name)
+    assert spec is not None
+    assert spec.loader is not None
+    source = spec.loader.get_source(module_name)
+    assert source.count(old) >= 1, f"the mutation's text is gone from {module_name}: {old}"
+    mutant = ModuleType(f"{module_name}_mutant")
+    mutant.__file__ = spec.origin
+    monkeypatch.setitem(sys.modules, mutant.__name__, mutant)
+    exec(compile(source.replace(old, new), f"<{module_name} mutant>", "exec"), mutant.__dict__)
+    return mutant

@@ -1,0 +1,206 @@
+"""Comparisons: verdicts, refusals, prices, and what the reader sees."""
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from datetime import date
+
+import pytest
+from builders import make_record
+from rich.console import Console
+
+from results.compare import Section, differing_fields
+from results.costs import WHAT_TO_PASS, PriceChoice
+from results.errors import ComparisonError, PriceError
+from results.frame import run_frame
+from results.record import RunRecord
+from results.render import as_json, markdown, print_sections
+from results.report import make_sections
+
+TODAY = PriceChoice(as_of=date(2026, 11, 22))
+NOISE = [0.01, -0.01, 0.0, 0.005, -0.005]
+
+
+def case(
+    backend: str, speed: float, runs: int = 5, noise: Sequence[float] = NOISE, **replace: object
+) -> list[RunRecord]:
+    return [
+        make_record(backend=backend, tokens_per_second=speed * math.exp(noise[i % len(noise)]), round_=i, **replace)
+        for i in range(runs)
+    ]
+
+
+def sections(*cases: list[RunRecord], choice: PriceChoice = TODAY) -> list[Section]:
+    return make_sections({"": [record for records in cases for record in records]}, choice)
+
+
+@pytest.mark.parametrize(
+    ("speed", "verdict"), [(1100.0, "better"), (900.0, "worse"), (1000.0, "equal"), (1002.0, "equal")]
+)
+def test_verdicts_of_cases_that_took_turns(speed: float, verdict: str) -> None:
+    (section,) = sections(case("torch-cpu", 1000.0), case("jax-cpu", speed))
+    (comparison,) = section.comparisons
+    assert comparison.verdict == verdict
+    assert comparison.basis == "same machine, the price cancels"
+    assert comparison.cost_ratio is not None
+    assert comparison.cost_ratio.estimate == pytest.approx(1000 / speed)
+    assert comparison.cost_ratio.method == "paired t over rounds"
+
+
+def test_undecided_says_what_would_decide() -> None:
+    noisy = [0.1, -0.1, 0.05, -0.02, 0.0]
+    (section,) = sections(case("torch-cpu", 1000.0), case("jax-cpu", 1040.0, noise=noisy))
+    (comparison,) = section.comparisons
+    assert comparison.verdict == "undecided"
+    assert "runs a side would decide" in comparison.sentence
+
+
+def test_two_runs_give_no_verdict() -> None:
+    (section,) = sections(case("torch-cpu", 1000.0, runs=2), case("jax-cpu", 2000.0, runs=2))
+    assert section.comparisons[0].verdict == "none"
+    assert "no verdict under 3 runs" in section.comparisons[0].sentence
+
+
+def test_unranked_runs_keep_their_number_and_give_no_verdict() -> None:
+    (section,) = sections(case("torch-cpu", 1000.0), case("jax-cpu", 2000.0, measurement__compiled_graphs_after=9))
+    assert section.comparisons[0].verdict == "none"
+    assert "no ranked run" in section.comparisons[0].sentence
+    assert "(2,000)" in markdown([section])
+    assert "gate recompile failed" in markdown([section])
+
+
+def test_failed_runs_are_shown() -> None:
+    failed = [make_record(backend="jax-cpu", round_=9, status="out-of-memory", reason="no room", measurement=None)]
+    (section,) = sections(case("torch-cpu", 1000.0), failed)
+    assert "out-of-memory: no room" in markdown([section])
+
+
+def test_simulated_runs_are_never_compared() -> None:
+    (section,) = sections(case("torch-cpu", 1000.0), case("fake", 2000.0, provenance="simulated"))
+    assert section.comparisons[0].verdict == "none"
+    assert "is simulated" in section.comparisons[0].sentence
+
+
+def test_without_a_reference_the_cases_must_track_each_other() -> None:
+    ours = case("torch-cpu", 1000.0, reference=False)
+    (same,) = sections(ours, case("jax-cpu", 1100.0, reference=False))
+    assert same.comparisons[0].verdict == "better"
+    other = [5.5 * 0.97**step for step in range(60)]
+    (parted,) = sections(ours, case("jax-cpu", 1100.0, reference=False, losses=other))
+    assert parted.comparisons[0].verdict == "none"
+    assert "trajectories part" in parted.comparisons[0].sentence
+
+
+def test_two_machines_need_a_matched_price() -> None:
+    here = case("torch-cpu", 1000.0)
+    there = case("torch-cpu", 1500.0, host_id="9" * 32, suite_id="8" * 32)
+    (section,) = make_sections({"here": here, "there": there}, TODAY)
+    assert section.comparisons[0].basis == "no matched price"
+    (section,) = make_sections({"here": here, "there": there}, PriceChoice(as_of=TODAY.as_of, instance="c8i.2xlarge"))
+    (comparison,) = section.comparisons
+    assert comparison.basis == "on-demand"
+    assert comparison.cost_ratio is not None
+    assert comparison.cost_ratio.method == "Welch t on runs"
+    assert comparison.verdict == "better"
+    assert "these two machines" in comparison.sentence
+
+
+def test_instances_of_the_records_set_their_prices() -> None:
+    gpu = case("a", 1000.0, environment__instance={"provider": "aws", "name": "p5en.48xlarge", "source": "DMI"})
+    chip = case(
+        "b",
+        1000.0,
+        host_id="9" * 32,
+        environment__instance={"provider": "aws", "name": "trn2.48xlarge", "source": "DMI"},
+    )
+    (section,) = sections(gpu, chip)
+    by_basis = {comparison.basis: comparison for comparison in section.comparisons}
+    assert by_basis.keys() == {"capacity-block"}, "trn2 has no on-demand price, and nothing stands in for it"
+    ratio = by_basis["capacity-block"].cost_ratio
+    assert ratio is not None
+    assert ratio.estimate == pytest.approx(35.7608 / 63.158, rel=1e-3)
+    assert "no on-demand price of trn2.48xlarge" in markdown([section])
+
+
+def test_different_work_is_refused_with_the_fields() -> None:
+    other = case("torch-cpu", 1.0, case__digest="0" * 64, case__specification={"model": {"dim": 65}, "seed": 1})
+    with pytest.raises(ComparisonError) as caught:
+        make_sections({"A": case("torch-cpu", 1.0), "B": other}, TODAY)
+    for field in ("model.dim", "precision", "seed"):
+        assert field in caught.value.message
+
+
+def test_differing_fields_are_dotted_and_sorted() -> None:
+    assert differing_fields({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 1}) == ["a.c", "d"]
+
+
+def test_idle_rented_chips_are_said() -> None:
+    rented = {"provider": "aws", "name": "p5.48xlarge", "source": "DMI"}
+    (section,) = sections(case("torch-cpu", 1000.0, environment__instance=rented))
+    assert "used 1 of 8 H100-SXM" in markdown([section])
+
+
+def test_unknown_machine_says_what_to_pass_and_guesses_nothing() -> None:
+    (section,) = sections(case("torch-cpu", 1000.0))
+    assert section.cases[0].costs == {}
+    assert WHAT_TO_PASS in markdown([section])
+
+
+def test_ones_own_price() -> None:
+    (section,) = sections(case("torch-cpu", 1000.0), choice=PriceChoice(as_of=TODAY.as_of, usd_per_hour=0.36))
+    cost = section.cases[0].costs["user"]
+    assert cost.usd_per_million_tokens == pytest.approx(0.1, rel=1e-6)
+    assert cost.low is not None
+    assert cost.high is not None
+    assert cost.low < 0.1 < cost.high
+    with pytest.raises(PriceError):
+        sections(case("torch-cpu", 1000.0), choice=PriceChoice(as_of=TODAY.as_of, usd_per_hour=0.0))
+
+
+def test_order_and_duplication_change_nothing() -> None:
+    records = case("torch-cpu", 1000.0) + case("jax-cpu", 1100.0)
+    mixed = [records[0], *records[1:], *records[2:7]]
+    random.Random(1).shuffle(mixed)
+    mixed.sort(key=lambda record: record.case.backend != "torch-cpu")
+    unique = list({record.run_id: record for record in mixed}.values())
+    one, other = make_sections({"": records}, TODAY), make_sections({"": unique}, TODAY)
+    assert one[0].comparisons[0].cost_ratio == other[0].comparisons[0].cost_ratio
+
+
+def test_cold_starts_are_not_throughput() -> None:
+    cold = make_record(
+        round_=0,
+        place__role="cold-start",
+        measurement__windows=[],
+        run_id="1" * 32,
+        measurement__start_up__cache="cold",
+    )
+    (section,) = sections([cold, *case("torch-cpu", 1000.0)])
+    summary = section.cases[0].summary
+    assert summary.throughput is not None
+    assert summary.throughput.runs == 5
+    assert summary.cold_start_seconds == 3.0
+
+
+def test_every_format_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    found = sections(case("torch-cpu", 1000.0), case("jax-cpu", 1100.0))
+    print_sections(found, Console(width=100))
+    table = capsys.readouterr().out
+    assert all(len(line) <= 100 for line in table.splitlines() if "cpu " in line and ":" not in line)
+    assert "BETTER: a token on jax-cpu costs" in table
+    assert "BETTER: a token on jax-cpu costs" in markdown(found)
+    data = json.loads(as_json(found))
+    assert data[0]["comparisons"][0]["verdict"] == "better"
+    assert data[0]["cases"][0]["tokens_per_second"]["estimate"] == pytest.approx(1000, rel=0.01)
+
+
+def test_the_frame_has_a_row_a_run() -> None:
+    frame = run_frame(case("torch-cpu", 1000.0))
+    assert len(frame) == 5
+    assert frame["tokens_per_second"].mean() == pytest.approx(1000, rel=0.01)
+
+
+def test_a_hostile_name_stays_text() -> None:
+    (section,) = sections(case("<script>|x", 1000.0))
+    assert "<script>" not in markdown([section])

@@ -1,0 +1,145 @@
+"""Each gate passes on an honest record and catches its own sabotage."""
+
+import math
+import random
+
+import pytest
+from builders import WINDOWS, make_record
+from scipy.stats import t as student_t
+
+from results.gates import GATES, STUDENT_T_999, cpu_ceiling, evaluate, is_ranked, lost_by, self_check_noise
+from results.record import RunRecord
+
+
+def outcome(record: RunRecord, gate: str) -> str:
+    return next(found.outcome for found in record.gates if found.id == gate)
+
+
+def test_an_honest_run_passes_everything() -> None:
+    record = make_record()
+    assert {gate.id for gate in record.gates} == set(GATES)
+    assert all(gate.outcome == "pass" for gate in record.gates), record.gates
+    assert is_ranked(record)
+
+
+def _window(**changes: float) -> dict:
+    return {"start_seconds": 10.0, "seconds": 1.0, "steps": 4, "tokens": 1024, "batch_wait_seconds": 0.0} | changes
+
+
+FALLING = [5.5 * 0.98**step for step in range(60)]
+SABOTAGE = {
+    "a synchronisation that costs": (
+        "synchronisation",
+        {"measurement__self_check": {"steps": 4, "once_seconds": 1.0, "twice_seconds": 2.0, "idle_seconds": 0.02}},
+    ),
+    "half of the work missing": (
+        "synchronisation",
+        {"measurement__self_check": {"steps": 4, "once_seconds": 1.0, "twice_seconds": 1.1, "idle_seconds": 0.0}},
+    ),
+    "another trajectory": ("parity", {"losses": [5.5, 5.4, *FALLING[2:]]}),
+    "NaN": ("loss", {"losses": [*FALLING[:30], None, *FALLING[31:]]}),
+    "a loss that does not fall": ("loss", {"losses": [5.5] * 60}),
+    "a loss that starts elsewhere": ("loss", {"losses": [loss + 3 for loss in FALLING]}),
+    "a recompilation in a window": ("recompile", {"measurement__compiled_graphs_after": 2}),
+    "bf16 posing as fp32": ("precision", {"measurement__session__operand_fraction_bits": 7}),
+    "tf32 posing as fp32": ("precision", {"measurement__session__operand_fraction_bits": 10}),
+    "a narrow accumulator": ("precision", {"measurement__session__accumulation_exact": False}),
+    "a hidden CPU": ("device", {"case__device_type": "cuda"}),
+    "more than any CPU can do": ("below-peak", {"tokens_per_second": 1e9}),
+}
+ADVICE = {
+    "eager where compiled was asked": ("as-recipe", {"measurement__session__fallback": "eager: no compiler"}),
+    "slow data": ("data-wait", {"measurement__windows": [_window(batch_wait_seconds=0.1)] * WINDOWS}),
+    "a drifting step time": ("steady", {"measurement__windows": [_window(seconds=1 + i / 20) for i in range(WINDOWS)]}),
+    "a warm-up that never settled": ("steady", {"measurement__warmup_steady": False}),
+    "a busy machine": (
+        "quiet-host",
+        {"host_samples": [{"unix_seconds": 1010.5, "other_cpus": 1.0, "stolen_cpus": 0.0, "cpu_mhz": None}]},
+    ),
+    "a stolen processor": (
+        "stolen-time",
+        {"host_samples": [{"unix_seconds": 1010.5, "other_cpus": 0.0, "stolen_cpus": 0.5, "cpu_mhz": None}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_a_required_gate_takes_the_rank_and_keeps_the_number(name: str) -> None:
+    gate, changes = SABOTAGE[name]
+    record = make_record(**changes)
+    assert outcome(record, gate) == "fail"
+    assert not is_ranked(record)
+    assert gate in [lost.id for lost in lost_by(record)]
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_an_advisory_gate_is_shown_and_keeps_the_rank(name: str) -> None:
+    gate, changes = ADVICE[name]
+    record = make_record(**changes)
+    assert outcome(record, gate) == "fail"
+    assert is_ranked(record)
+
+
+@pytest.mark.parametrize(
+    ("gate", "changes"),
+    [
+        ("synchronisation", {"measurement__self_check": None}),
+        ("parity", {"losses": FALLING[:12]}),
+        ("recompile", {"measurement__compiled_graphs_before": None}),
+        ("precision", {"measurement__session": {"device_type": "cpu"}}),
+        ("below-peak", {"case__device_type": "cuda", "measurement__session__device_name": "Unheard Of 9000"}),
+    ],
+)
+def test_what_cannot_be_told_is_unknown_and_unranked(gate: str, changes: dict) -> None:
+    record = make_record(**changes)
+    assert outcome(record, gate) == "unknown"
+    assert not is_ranked(record)
+
+
+def test_without_a_reference_parity_is_left_to_the_comparison() -> None:
+    assert outcome(make_record(reference=False), "parity") == "unknown"
+
+
+def test_samples_outside_the_windows_do_not_count() -> None:
+    busy_before = [{"unix_seconds": 1001.0, "other_cpus": 2.0, "stolen_cpus": 0.0, "cpu_mhz": None}]
+    assert outcome(make_record(host_samples=busy_before), "quiet-host") == "unknown"
+
+
+def test_a_failed_run_has_no_gates_and_no_rank() -> None:
+    record = make_record(status="timeout", reason="too slow", measurement=None)
+    assert evaluate(record) == ()
+    assert not is_ranked(record)
+
+
+def test_self_check_noise_follows_the_spread_of_the_windows() -> None:
+    quiet, noisy = make_record(), make_record(measurement__windows=[_window(seconds=s) for s in (0.9, 1.1) * 4])
+    assert quiet.measurement is not None
+    assert noisy.measurement is not None
+    assert self_check_noise(quiet.measurement, 4) == pytest.approx(0.0)
+    assert self_check_noise(noisy.measurement, 4) == pytest.approx(5.41 * 0.1069 * math.sqrt(1.5), rel=0.01)
+
+
+def test_the_quantiles_are_students() -> None:
+    assert pytest.approx([student_t.ppf(0.9995, df) for df in range(1, 11)], rel=1e-3) == STUDENT_T_999
+
+
+@pytest.mark.parametrize("windows", [3, 4, 8])
+def test_noise_alone_seldom_fails_the_synchronisation(windows: int) -> None:
+    """A required gate that alarms on noise would take the rank of honest runs."""
+    chance, trials, failed = random.Random(0), 1000, 0
+    for _ in range(trials):
+        seconds = [math.exp(chance.gauss(0, 0.05)) for _ in range(windows)]
+        once, twice = (sum(math.exp(chance.gauss(0, 0.05)) for _ in range(count)) for count in (1, 2))
+        check = {"steps": 4, "once_seconds": once, "twice_seconds": twice, "idle_seconds": 0.0}
+        record = make_record(
+            measurement__windows=[_window(seconds=s) for s in seconds], measurement__self_check=check, with_gates=False
+        )
+        assert record.measurement is not None
+        failed += GATES["synchronisation"][1](record, record.measurement)[0] != "pass"
+    assert failed / trials <= 0.005
+
+
+def test_known_cpus_are_below_the_ceiling() -> None:
+    """Xeon 6980P: 128 cores, about 3.2 GHz all-core, two AVX-512 units, AMX."""
+    assert cpu_ceiling(128, "fp32") > 128 * 3.2e9 * 64
+    assert cpu_ceiling(128, "bf16-mixed") > 128 * 3.2e9 * 2048

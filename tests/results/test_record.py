@@ -1,0 +1,110 @@
+"""Records: strict, atomic, once, and readable for ever."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from builders import make_record
+
+from results.errors import RecordError
+from results.record import RunRecord, json_schema
+from results.store import load, load_all, save
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = sorted((ROOT / "tests" / "golden").glob("record-v*.json"))
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    record = make_record()
+    path = save(record, tmp_path / "new" / "folder")
+    assert path.name == "0000-00-smoke-torch-cpu.json"
+    assert load(path) == record
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name], "no draft is left behind"
+
+
+def test_a_record_is_never_overwritten(tmp_path: Path) -> None:
+    path = save(make_record(), tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(RecordError, match="exists already"):
+        save(make_record(tokens_per_second=2000.0), tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_an_unwritable_place_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordError) as caught:
+        save(make_record(), tmp_path / "file")
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
+def test_the_same_file_twice_is_one_run(tmp_path: Path) -> None:
+    path = save(make_record(), tmp_path)
+    (tmp_path / "copy.json").write_bytes(path.read_bytes())
+    assert len(load_all([tmp_path, path, path])) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c | {"unheard_of": 1}, "unheard_of"),
+        (lambda c: c | {"schema_version": 2}, "format 2 is newer"),
+        (lambda c: c | {"status": "great"}, "status"),
+        (lambda c: {k: v for k, v in c.items() if k != "plan"}, "plan"),
+        (lambda c: c | {"created_at": "yesterday"}, "created_at"),
+        (lambda c: c | {"place": c["place"] | {"round": -1}}, "place.round"),
+        (lambda c: c | {"place": c["place"] | {"round": "1"}}, "place.round"),
+        (lambda c: c | {"plan": c["plan"] | {"window_seconds": float("inf")}}, "plan.window_seconds"),
+        (lambda c: c | {"reason": "x" * 5000}, "reason"),
+        (lambda c: [c], "the file"),
+    ],
+)
+def test_what_is_not_a_record_is_refused_by_field(tmp_path: Path, change, said: str) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(change(make_record().model_dump(mode="json"))))
+    with pytest.raises(RecordError) as caught:
+        load(path)
+    assert str(path) in caught.value.message
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 200_000, b"\xff\xfe", b'{"schema_version": 1', b"NaN"])
+def test_garbage_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(RecordError):
+        load(path)
+
+
+def test_missing_files_and_empty_folders(tmp_path: Path) -> None:
+    with pytest.raises(RecordError):
+        load_all([tmp_path])
+    with pytest.raises(RecordError):
+        load_all([tmp_path / "none"])
+
+
+def test_the_published_schema_is_the_code(tmp_path: Path) -> None:
+    """Refresh with: python -c 'from results.record import ...; see CONTRIBUTING.md."""
+    published = json.loads((ROOT / "docs" / "record.schema.json").read_text())
+    assert published == json_schema()
+
+
+def test_the_schema_accepts_records_and_refuses_others() -> None:
+    content = json.loads(make_record().model_dump_json())
+    jsonschema.validate(content, json_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content | {"unheard_of": 1}, json_schema())
+
+
+def test_there_is_a_golden_record() -> None:
+    assert GOLDEN
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
+def test_old_records_load_for_ever(path: Path) -> None:
+    """Never edit a golden file: a record that no longer loads is somebody's lost measurement."""
+    record = load(path)
+    assert isinstance(record, RunRecord)
+    assert record.measurement is not None
+    assert json.loads(record.model_dump_json()) == json.loads(path.read_text())

@@ -1,0 +1,1 @@
+"""The Llama-style decoder, device-free: numpy (the oracle), torch and jax."""

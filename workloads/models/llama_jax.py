@@ -1,0 +1,134 @@
+"""The decoder in jax, for any device: pure functions over a dictionary of parameters with the shared names.
+
+Precision is explicit, as in the torch twin. Shape letters: B sequences, T positions, H heads, K key-value
+heads, G = H / K, W head width.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from workloads.parameters import EMBEDDING, FINAL_NORM, HEAD, layer_prefix
+from workloads.precision import PrecisionPolicy
+from workloads.rotary import rotary_tables
+from workloads.spec import Model
+
+Parameters = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """A precision policy in jax's types, and how attention is computed (a recipe's choice)."""
+
+    master: jnp.dtype
+    operands: jnp.dtype
+    attention: str
+    """``product`` (two matrix products and a softmax) or ``sdpa`` (`jax.nn.dot_product_attention`)."""
+
+    @staticmethod
+    def of(policy: PrecisionPolicy, attention: str) -> "Numerics":
+        """The policy's names as jax types."""
+        return Numerics(jnp.dtype(policy.master), jnp.dtype(policy.operands), attention)
+
+
+def loss(
+    model: Model,
+    numerics: Numerics,
+    parameters: Parameters,
+    inputs: Array,
+    targets: Array,
+    rematerialise: bool = False,
+) -> Array:
+    """Mean next-token cross-entropy in nats, a scalar of the master type, of int32 tokens (B, T) twice."""
+    scores = logits(model, numerics, parameters, inputs, rematerialise).astype(numerics.master)
+    normaliser = jax.nn.logsumexp(scores, axis=-1)
+    chosen = jnp.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
+    return jnp.mean(normaliser - chosen)
+
+
+def logits(
+    model: Model, numerics: Numerics, parameters: Parameters, inputs: Array, rematerialise: bool = False
+) -> Array:
+    """Scores of the next token (B, T, V) in the operands' type."""
+    tables = tuple(jnp.asarray(table, numerics.master) for table in rotary_tables(model, inputs.shape[-1]))
+
+    def block(stream: Array, weights: Parameters) -> Array:
+        return _block(model, numerics, weights, stream, tables)
+
+    run = jax.checkpoint(block) if rematerialise else block
+    stream = parameters[EMBEDDING][inputs]
+    for layer in range(model.layers):
+        stream = run(stream, _of_layer(parameters, layer))
+    normed = _rms_norm(stream, parameters[FINAL_NORM], model.norm_epsilon)
+    return product(numerics, normed, parameters[EMBEDDING if model.tied_head else HEAD])
+
+
+def _of_layer(parameters: Parameters, layer: int) -> dict[str, Array]:
+    prefix = layer_prefix(layer)
+    return {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}
+
+
+def _block(model: Model, numerics: Numerics, weights: Parameters, stream: Array, tables: tuple[Array, ...]) -> Array:
+    def linear(x: Array, name: str) -> Array:
+        return product(numerics, x, weights[f"{name}.weight"])
+
+    normed = _rms_norm(stream, weights["input_layernorm.weight"], model.norm_epsilon)
+    queries, keys, values = (linear(normed, f"self_attn.{role}_proj") for role in "qkv")
+    stream = stream + linear(_attention(model, numerics, queries, keys, values, tables), "self_attn.o_proj")
+    normed = _rms_norm(stream, weights["post_attention_layernorm.weight"], model.norm_epsilon)
+    gated = jax.nn.silu(linear(normed, "mlp.gate_proj")) * linear(normed, "mlp.up_proj")
+    return stream + linear(gated, "mlp.down_proj")
+
+
+def product(numerics: Numerics, x: Array, weight: Array) -> Array:
+    """X W^T with W (out, in), both in the operands' type, at full precision of that type (no TF32)."""
+    return jnp.einsum(
+        "...i,oi->...o",
+        x.astype(numerics.operands),
+        weight.astype(numerics.operands),
+        precision=jax.lax.Precision.HIGHEST,
+    )
+
+
+def _attention(
+    model: Model, numerics: Numerics, queries: Array, keys: Array, values: Array, tables: tuple[Array, ...]
+) -> Array:
+    """Causal grouped-query attention: (B, T, H W), (B, T, K W) twice -> (B, T, H W)."""
+    q = _rotate(_split(queries, model.heads), tables).astype(numerics.operands)
+    k = _rotate(_split(keys, model.kv_heads), tables).astype(numerics.operands)
+    v = _split(values, model.kv_heads).astype(numerics.operands)
+    if numerics.attention == "sdpa":
+        return jax.nn.dot_product_attention(q, k, v, is_causal=True).reshape(queries.shape)
+    return _product_attention(model, numerics, q, k, v).reshape(queries.shape)
+
+
+def _product_attention(model: Model, numerics: Numerics, q: Array, k: Array, v: Array) -> Array:
+    """(B, T, H, W), (B, T, K, W) twice -> (B, T, H, W); the softmax in the master type."""
+    batch, positions, _, width = q.shape
+    highest = jax.lax.Precision.HIGHEST
+    q = (q * width**-0.5).reshape(batch, positions, model.kv_heads, -1, width)
+    scores = jnp.einsum("btkgw,bskw->bkgts", q, k, precision=highest).astype(numerics.master)
+    causal = jnp.tri(positions, dtype=bool)
+    weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1).astype(numerics.operands)
+    return jnp.einsum("bkgts,bskw->btkgw", weights, v, precision=highest)
+
+
+def _rotate(heads: Array, tables: tuple[Array, ...]) -> Array:
+    """Turn element i with element i + W/2 of each head; (B, T, H, W) with tables (T, W/2)."""
+    cosine, sine = (table[:, None, :] for table in tables)
+    first, second = jnp.split(heads.astype(cosine.dtype), 2, axis=-1)
+    return jnp.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=-1)
+
+
+def _split(flat: Array, heads: int) -> Array:
+    """(B, T, H W) -> (B, T, H, W)."""
+    return flat.reshape(*flat.shape[:2], heads, -1)
+
+
+def _rms_norm(x: Array, weight: Array, epsilon: float) -> Array:
+    """In the weight's type, which is the master type."""
+    x = x.astype(weight.dtype)
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + epsilon) * weight

@@ -1,0 +1,211 @@
+"""The decoder in torch, for any device: one eager-and-compilable module whose parameter names are the shared ones.
+
+Precision is explicit: `Numerics` says what the master values and the operands of matrix products are
+held in, and casts stand where they happen. No autocast.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from workloads.precision import PrecisionPolicy
+from workloads.rotary import rotary_tables
+from workloads.spec import Model
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """A precision policy in torch's types, and how attention is computed (a recipe's choice)."""
+
+    master: torch.dtype
+    operands: torch.dtype
+    attention: str
+    """``product`` (two matrix products and a softmax), ``sdpa`` (the fused kernel on the operands' type)
+    or ``sdpa-master`` (the fused kernel on the master type)."""
+    rounded_to: torch.dtype | None = None
+
+    @staticmethod
+    def of(policy: PrecisionPolicy, attention: str) -> "Numerics":
+        """The policy's names as torch types."""
+        rounded_to = getattr(torch, policy.rounded_to) if policy.rounded_to else None
+        return Numerics(getattr(torch, policy.master), getattr(torch, policy.operands), attention, rounded_to)
+
+    def rounded(self, x: Tensor) -> Tensor:
+        """Emulation of a narrower type: the value it would hold, and gradients likewise."""
+        return x if self.rounded_to is None else _Round.apply(x, self.rounded_to)
+
+    def linear(self, x: Tensor, weight: Tensor) -> Tensor:
+        """X W^T, W (out, in), with both operands in the operands' type."""
+        x, weight = self.rounded(x.to(self.operands)), self.rounded(weight.to(self.operands))
+        return self.rounded(F.linear(x, weight))
+
+
+class _Round(torch.autograd.Function):
+    """Rounds values forward and gradients backward to a narrower type."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, narrow: torch.dtype) -> Tensor:
+        ctx.narrow = narrow
+        return x.to(narrow).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient.to(ctx.narrow).to(gradient.dtype), None
+
+
+class Linear(nn.Module):
+    """y = x W^T with W (out, in) held in the master type and multiplied in the operands' type."""
+
+    def __init__(self, inputs: int, outputs: int, numerics: Numerics) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=numerics.master))
+        self.numerics = numerics
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.numerics.linear(x, self.weight)
+
+
+class Norm(nn.Module):
+    """Root-mean-square norm in the master type."""
+
+    def __init__(self, dim: int, epsilon: float, numerics: Numerics) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(dim, dtype=numerics.master))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.weight.dtype)
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
+
+
+class Attention(nn.Module):
+    """Causal grouped-query attention with rotary embedding in the master type."""
+
+    def __init__(self, model: Model, numerics: Numerics) -> None:
+        super().__init__()
+        query, key_value = model.heads * model.head_width, model.kv_heads * model.head_width
+        self.q_proj = Linear(model.dim, query, numerics)
+        self.k_proj = Linear(model.dim, key_value, numerics)
+        self.v_proj = Linear(model.dim, key_value, numerics)
+        self.o_proj = Linear(query, model.dim, numerics)
+        self.width, self.group = model.head_width, model.heads // model.kv_heads
+        self.numerics = numerics
+
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        kernel_type = self.numerics.master if self.numerics.attention == "sdpa-master" else self.numerics.operands
+        q = rotate(self._heads(self.q_proj(x)), cosine, sine).to(kernel_type)
+        k = rotate(self._heads(self.k_proj(x)), cosine, sine).to(kernel_type)
+        v = self._heads(self.v_proj(x)).to(kernel_type)
+        if self.numerics.attention == "product":
+            mixed = product_attention(q, k, v, self.group, self.numerics.master)
+        else:
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.group > 1)
+        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+
+    def _heads(self, flat: Tensor) -> Tensor:
+        """(B, T, H W) -> (B, H, T, W)."""
+        return flat.unflatten(-1, (-1, self.width)).transpose(1, 2)
+
+
+def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Turn element i with element i + W/2 of each head; (B, H, T, W) with tables (T, W/2), in the tables' type."""
+    first, second = heads.to(cosine.dtype).chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+
+
+def product_attention(q: Tensor, k: Tensor, v: Tensor, group: int, master: torch.dtype) -> Tensor:
+    """Attention as two batched products around a softmax in the master type; (B, H, T, W) and (B, K, T, W)."""
+    q = q * (q.shape[-1] ** -0.5)
+    k, v = (part.repeat_interleave(group, dim=1) if group > 1 else part for part in (k, v))
+    positions = q.shape[-2]
+    causal = torch.ones(positions, positions, dtype=torch.bool, device=q.device).tril()
+    scores = (q @ k.transpose(-1, -2)).to(master).masked_fill(~causal, float("-inf"))
+    return scores.softmax(-1).to(v.dtype) @ v
+
+
+class FeedForward(nn.Module):
+    """SwiGLU."""
+
+    def __init__(self, model: Model, numerics: Numerics) -> None:
+        super().__init__()
+        self.gate_proj = Linear(model.dim, model.ffn_dim, numerics)
+        self.up_proj = Linear(model.dim, model.ffn_dim, numerics)
+        self.down_proj = Linear(model.ffn_dim, model.dim, numerics)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    """One decoder layer."""
+
+    def __init__(self, model: Model, numerics: Numerics) -> None:
+        super().__init__()
+        self.input_layernorm = Norm(model.dim, model.norm_epsilon, numerics)
+        self.self_attn = Attention(model, numerics)
+        self.post_attention_layernorm = Norm(model.dim, model.norm_epsilon, numerics)
+        self.mlp = FeedForward(model, numerics)
+
+    def forward(self, stream: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        stream = stream + self.self_attn(self.input_layernorm(stream), cosine, sine)
+        return stream + self.mlp(self.post_attention_layernorm(stream))
+
+
+class Decoder(nn.Module):
+    """Embedding, layers and final norm."""
+
+    def __init__(self, model: Model, numerics: Numerics) -> None:
+        super().__init__()
+        self.embed_tokens = Embedding(model, numerics)
+        self.layers = nn.ModuleList(Block(model, numerics) for _ in range(model.layers))
+        self.norm = Norm(model.dim, model.norm_epsilon, numerics)
+
+
+class Embedding(nn.Module):
+    """The look-up table, (V, D) in the master type."""
+
+    def __init__(self, model: Model, numerics: Numerics) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(model.vocab_size, model.dim, dtype=numerics.master))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return F.embedding(tokens, self.weight)
+
+
+class Llama(nn.Module):
+    """The whole model; ``forward`` gives the mean loss of one micro-batch.
+
+    Parameters are uninitialised until the caller copies them in (names of workloads/parameters.py).
+    """
+
+    def __init__(self, model: Model, sequence_length: int, numerics: Numerics, rematerialise: bool = False) -> None:
+        super().__init__()
+        self.model = Decoder(model, numerics)
+        self.lm_head = None if model.tied_head else Linear(model.dim, model.vocab_size, numerics)
+        self.numerics, self.rematerialise = numerics, rematerialise
+        for name, table in zip(("cosine", "sine"), rotary_tables(model, sequence_length), strict=True):
+            self.register_buffer(name, torch.tensor(table, dtype=numerics.master), persistent=False)
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in nats, a scalar of the master type, of int32 tokens (B, T) twice."""
+        scores = self.logits(inputs).to(self.numerics.master)
+        return F.cross_entropy(scores.flatten(0, 1), targets.flatten().long())
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Scores of the next token (B, T, V) in the operands' type."""
+        stream = self.model.embed_tokens(inputs)
+        for block in self.model.layers:
+            stream = self._run(block, stream)
+        normed = self.model.norm(stream)
+        if self.lm_head is not None:
+            return self.lm_head(normed)
+        return self.numerics.linear(normed, self.model.embed_tokens.weight)
+
+    def _run(self, block: nn.Module, stream: Tensor) -> Tensor:
+        if self.rematerialise:
+            return checkpoint(block, stream, self.cosine, self.sine, use_reentrant=False)
+        return block(stream, self.cosine, self.sine)

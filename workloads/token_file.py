@@ -1,0 +1,56 @@
+"""Flat files of uint16 or uint32 token ids, the layout of nanoGPT and llm.c's training data without a header."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.errors import WorkloadError
+from workloads.spec import Data
+
+TokenType = Literal["uint16", "uint32"]
+_BLOCK_BYTES = 2**24
+
+
+def token_file_data(path: Path, dtype: TokenType, vocab_size: int) -> Data:
+    """The data specification of a token file. Reads it once, whole: its sha256 and its largest id.
+
+    Raises:
+        WorkloadError: unreadable or empty, not whole tokens, or an id outside the vocabulary.
+    """
+    try:
+        digest, largest = _scan(path, np.dtype(dtype))
+    except OSError as error:
+        raise WorkloadError(f"{path}: {error.strerror or error}", "give a file of token ids") from None
+    if largest >= vocab_size:
+        hint = f"the file needs a vocabulary of {largest + 1} or more, or is not {dtype}"
+        raise WorkloadError(f"{path}: holds token {largest}, the vocabulary has {vocab_size}", hint)
+    return Data(kind="tokens", sha256=digest, dtype=dtype, path=str(path))
+
+
+def open_tokens(data: Data) -> NDArray[np.uint16] | NDArray[np.uint32]:
+    """The ids of a token file, memory-mapped (length,).
+
+    Raises:
+        WorkloadError: the specification has no path on this machine, or the file cannot be mapped.
+    """
+    if data.path is None:
+        raise WorkloadError("this workload's token file is not on this machine", "name it with --data FILE.bin")
+    try:
+        return np.memmap(data.path, dtype=np.dtype(data.dtype or "uint16"), mode="r")
+    except (OSError, ValueError) as error:
+        raise WorkloadError(f"{data.path}: {error}", "give a file of token ids") from None
+
+
+def _scan(path: Path, dtype: "np.dtype[np.generic]") -> tuple[str, int]:
+    size = path.stat().st_size
+    if size == 0 or size % dtype.itemsize:
+        raise WorkloadError(f"{path}: {size} bytes is not a whole number of {dtype} tokens", "is the file cut short?")
+    sha256, largest = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            sha256.update(block)
+            largest = max(largest, int(np.frombuffer(block, dtype=dtype).max()))
+    return sha256.hexdigest(), largest
