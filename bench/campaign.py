@@ -10,7 +10,7 @@ from typing import Literal
 
 from backends.registry import load_backend
 from bench.describe import record_case, record_plan, record_reference
-from bench.environment import read_environment, with_variables
+from bench.environment import CACHE_MARK, read_environment, with_variables
 from bench.plan import Case, MeasurePlan
 from bench.process import WorkerEnd, run_worker
 from bench.progress import Display
@@ -18,9 +18,6 @@ from bench.worker import job_line
 from results.gates import evaluate
 from results.record import Environment, Place, RunRecord
 from results.store import prepare, save
-
-CACHE_MARK = "<cache>"
-"""Stands in records for the folder of the compile caches."""
 
 COLD_PLAN = {"windows": 0}
 
@@ -121,6 +118,7 @@ def run_turn(
             role=turn.role,
             round=turn.round,
             order=turn.order,
+            case_index=campaign.cases.index(case),
             runs_planned=campaign.runs,
         ),
         case=record_case(case),

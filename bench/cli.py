@@ -1,7 +1,7 @@
 """The command line. Data goes to standard output, progress and errors to standard error.
 
-Exit codes: 0 done, 1 a run failed or lost its rank under --strict, 2 a user's mistake, 3 nothing could
-run. Frameworks and the reporting libraries are imported by the commands that need them, so that
+Exit codes: 0 done, 1 a run failed or lost its rank under --strict, 2 a user's mistake, 3 no run
+succeeded, 130 interrupted. Frameworks and the reporting libraries are imported by the commands that need them, so that
 `--help` stays quick.
 """
 
@@ -201,23 +201,32 @@ def _run(
     folder = out or RUNS_FOLDER / f"{stamp}-{Path(name).stem}"
     campaign = Campaign(suite=name, cases=cases, plan=plan, runs=runs, cold_starts=cold_starts, folder=folder)
     _say(f"{campaign.total_runs} runs; records go to {folder}")
-    with Display(campaign.total_runs) as display:
-        records = run_campaign(campaign, display)
-    _write_report(folder, {"": records}, choice, margin)
-    _print_comparison({"": records}, choice, margin, "table")
-    print(f"records: {folder}")
-    print(f"report:  {folder / 'report.md'}")
+    try:
+        with Display(campaign.total_runs) as display:
+            records = run_campaign(campaign, display)
+    except KeyboardInterrupt:
+        _say(f"fairchip: interrupted; finished runs are in {folder}")
+        raise typer.Exit(130) from None
+    _conclude(folder, records, choice, margin)
     if all(record.status != "ok" for record in records):
         raise typer.Exit(3)
     if strict and not all(record.place.role == "cold-start" or may_be_ranked(record) for record in records):
         raise typer.Exit(1)
 
 
-def _write_report(folder: Path, sides: Any, choice: Any, margin: float) -> None:
+def _conclude(folder: Path, records: list[Any], choice: Any, margin: float) -> None:
+    """Table, report file and places; without the reporting libraries, the places and what to install."""
     from results.render import markdown
     from results.report import make_sections
 
-    (folder / "report.md").write_text(markdown(make_sections(sides, choice, margin)) + "\n", encoding="utf-8")
+    try:
+        page = markdown(make_sections({"": records}, choice, margin))
+        (folder / "report.md").write_text(page + "\n", encoding="utf-8")
+        _print_comparison({"": records}, choice, margin, "table")
+        print(f"report:  {folder / 'report.md'}")
+    except ModuleNotFoundError as error:
+        _say(f"no comparison: it needs {error.name}; install it with: make setup, or pip install -e '.[report]'")
+    print(f"records: {folder}")
 
 
 def _print_comparison(sides: Any, choice: Any, margin: float, format_: Format) -> None:
@@ -283,9 +292,6 @@ def main() -> None:
         if error.hint:
             _say(f"  hint: {error.hint}")
         sys.exit(2)
-    except KeyboardInterrupt:
-        _say("fairchip: interrupted; finished runs are kept")
-        sys.exit(130)
     except ModuleNotFoundError as error:
         if error.name not in ("pandas", "scipy"):
             raise

@@ -15,6 +15,9 @@ from bench.identity import boot_id, host_id
 from bench.instance import detect_instance
 from results.record import Environment
 
+CACHE_MARK = "<cache>"
+"""Stands in records for the folder of the compile caches."""
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 _PACKAGES_THAT_MATTER = re.compile(
@@ -62,6 +65,8 @@ def with_variables(environment: Environment, recipe_variables: Mapping[str, str]
 
 
 def _masked(name: str, value: str) -> str:
+    if value.startswith(CACHE_MARK):
+        return value
     return "<masked>" if _LOOKS_PRIVATE.search(value) or _LOOKS_PRIVATE.search(name) else value[:500]
 
 

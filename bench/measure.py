@@ -24,6 +24,10 @@ Report = Callable[[str, int, int], None]
 """Told the phase, how much of it is done, and of how much (0: unknown)."""
 
 
+SELF_CHECKS = 3
+"""An odd number: the gate takes the median, so that one burst of other work does not decide."""
+
+
 class Stopwatch:
     """Steps a session through its batches and times windows of them."""
 
@@ -90,9 +94,9 @@ def measure(
     report("first step", 0, 0)
     first = watch.window(1)
     warmup, steady = run_until_steady(watch, plan, report) if plan.windows else ((), None)
-    small = steps_for(plan.window_seconds, warmup or (first,))
-    large = max(small, plan.minimum_steps_per_window)
-    check = self_check(watch, small) if plan.windows else None
+    large = max(steps_for(plan.window_seconds, warmup or (first,)), plan.minimum_steps_per_window)
+    half = steps_for(plan.window_seconds / 2, warmup or (first,))
+    checks = [self_check(watch, half) for _ in range(SELF_CHECKS if plan.windows else 0)]
     graphs_before = session.compiled_graphs()
     with quiet_process():
         windows = []
@@ -106,7 +110,7 @@ def measure(
         start_up=start_up.model_copy(update={"first_step_seconds": first.seconds}),
         warmup=tuple(warmup),
         warmup_steady=steady,
-        self_check=check,
+        self_checks=tuple(checks),
         steps_per_window=large,
         windows=tuple(windows),
         steps=tuple(watch.steps),

@@ -5,12 +5,12 @@ import json
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from backends.recipe import Recipe, load_recipe, resolve
-from backends.registry import availability, load_backend
+from backends.registry import availability, backend_entry_points, load_backend
 from bench.errors import UsageError
 from bench.plan import Case, MeasurePlan
 from workloads.catalog import find_workload
@@ -26,7 +26,8 @@ class Suite:
     name: str
     question: str
     workloads: tuple[str, ...]
-    backends: tuple[str, ...]
+    device: Literal["cpu", "accelerator"]
+    """Which backends it runs: every one available whose device is of this kind, plug-ins included."""
     runs: int = 5
     """Timed runs of every case: rounds."""
     cold_starts: int = 1
@@ -64,16 +65,36 @@ def find_suite(name: str) -> Suite:
 
 def default_suite() -> Suite:
     """The suite for this machine: ``chip`` where an accelerator's backend is available, else ``cpu``."""
-    chip = find_suite("chip")
-    return chip if any(availability(name).available for name in chip.backends) else find_suite("cpu")
+    return find_suite("chip" if suite_backends("accelerator") else "cpu")
+
+
+def suite_backends(device: Literal["cpu", "accelerator"]) -> list[str]:
+    """Names of the backends for a kind of device, torch's first, so that the baseline is always the same.
+
+    One that is not available is among them if another of its device is: its row then says what is missing.
+    """
+    found = {name: availability(name) for name in backend_entry_points()}
+    of_kind = [one for one in found.values() if (one.device_type == "cpu") == (device == "cpu")]
+    here = {one.device_type for one in of_kind if one.available}
+    return sorted(
+        (name for name, one in found.items() if one.device_type in here),
+        key=lambda name: (not name.startswith("torch"), name),
+    )
 
 
 def suite_cases(suite: Suite) -> list[Case]:
-    """Every case of the suite; unavailable backends too, for they become recorded results."""
+    """Every case of the suite.
+
+    Raises:
+        UsageError: nothing here can run it.
+    """
+    backends = suite_backends(suite.device)
+    if not backends:
+        raise UsageError(f"suite {suite.name}: no {suite.device} backend is available here", "see: fairchip doctor")
     return [
         make_case(find_workload(workload), backend, replacing=suite.recipe.get(backend))
         for workload in suite.workloads
-        for backend in suite.backends
+        for backend in backends
     ]
 
 

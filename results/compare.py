@@ -57,10 +57,10 @@ class Section:
 
 
 def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
-    """Cases of each named side in order of first appearance; with one side, labels carry no side."""
+    """Cases of each named side, in the order of their suites; with one side, labels carry no side."""
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for side, records in sides.items():
-        for record in records:
+        for record in sorted(records, key=lambda record: (record.place.case_index, record.created_at)):
             groups.setdefault((side, *case_key(record)), []).append(record)
     return [summarise(label, groups[key]) for key, label in zip(groups, _labels(groups, len(sides) > 1), strict=True)]
 

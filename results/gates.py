@@ -62,12 +62,12 @@ def lost_by(record: RunRecord) -> list[Gate]:
 
 
 def _synchronisation(record: RunRecord, measured: Measurement) -> Verdict:
-    check = measured.self_check
-    if check is None or check.twice_seconds == 0:
+    checks = [check for check in measured.self_checks if check.twice_seconds > 0]
+    if not checks:
         return "unknown", "no self-check was made"
-    idle = check.idle_seconds / check.twice_seconds
-    excess = (2 * check.once_seconds - check.twice_seconds) / check.twice_seconds
-    allowed = SYNC_FRACTION + self_check_noise(measured, check.steps)
+    idle = statistics.median(check.idle_seconds / check.twice_seconds for check in checks)
+    excess = statistics.median((2 * check.once_seconds - check.twice_seconds) / check.twice_seconds for check in checks)
+    allowed = SYNC_FRACTION + self_check_noise(measured, checks[0].steps)
     evidence = (
         f"idle synchronisation {idle:.2%} of T(2k), limit {SYNC_FRACTION:.1%}; "
         f"2T(k)-T(2k) {excess:+.2%} of T(2k), limit {allowed:.1%} with this run's noise"

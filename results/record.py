@@ -52,9 +52,9 @@ class StartUp(Strict):
     cache: Literal["cold", "warm"]
     """Whether compile caches held this case already."""
     import_seconds: Seconds
-    """Backend and framework imported."""
+    """From the worker's first line to the backend at hand; the framework is imported by opening."""
     open_seconds: Seconds
-    """Model and optimizer built on the device."""
+    """Framework imported, model and optimizer built on the device."""
     first_step_seconds: Seconds
     """First step, compilation included, to its loss read back."""
 
@@ -97,7 +97,7 @@ class Measurement(Strict):
     warmup: tuple[Window, ...]
     warmup_steady: bool | None
     """Whether warm-up ended because step time was steady; None if there was no warm-up."""
-    self_check: SelfCheck | None
+    self_checks: tuple[SelfCheck, ...]
     steps_per_window: Count
     """K, declared before the first window."""
     windows: tuple[Window, ...]
@@ -131,6 +131,8 @@ class Place(Strict):
     round: Count
     order: Count
     """Position among the runs of its round."""
+    case_index: Count
+    """Position of the case in its suite; 0 is the baseline."""
     runs_planned: Count
 
 

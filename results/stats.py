@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import t as student_t
-
 CONFIDENCE = 0.95
 FEWEST_RUNS = 3
 """Under three runs a side there is no interval and no verdict."""
@@ -86,7 +84,7 @@ def _standard_error(values: Sequence[float]) -> float:
 def _interval(mean: float, error: float, freedom: float, runs: int, method: Method) -> Interval:
     if runs < FEWEST_RUNS:
         return Interval(estimate=math.exp(mean), low=None, high=None, runs=runs, method="none")
-    reach = float(student_t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    reach = _quantile(freedom) * error
     return Interval(
         estimate=math.exp(mean),
         low=math.exp(mean - reach),
@@ -94,3 +92,10 @@ def _interval(mean: float, error: float, freedom: float, runs: int, method: Meth
         runs=runs,
         method=method,
     )
+
+
+def _quantile(freedom: float) -> float:
+    """Two-sided quantile of Student's t; scipy is imported here because only an interval needs it."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))

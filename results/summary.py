@@ -70,15 +70,17 @@ def summarise(label: str, records: Sequence[RunRecord]) -> CaseSummary:
 
 
 def case_key(record: RunRecord) -> tuple[str, ...]:
-    """Runs with equal keys belong to one case."""
-    recipe = json.dumps(record.case.recipe, sort_keys=True)
+    """Runs with equal keys belong to one case: same work, recipe, host, packages, fairchip and variables."""
+    environment = record.environment
     return (
         record.case.digest,
         record.case.backend,
-        recipe,
+        json.dumps(record.case.recipe, sort_keys=True),
         str(record.case.world_size),
-        record.environment.host_id,
-        record.environment.packages_sha256,
+        environment.host_id,
+        environment.packages_sha256,
+        environment.source_sha256,
+        json.dumps(environment.variables, sort_keys=True),
         record.provenance,
     )
 

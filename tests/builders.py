@@ -65,6 +65,7 @@ def _plausible(
             "role": "timed",
             "round": round_,
             "order": 0,
+            "case_index": 0,
             "runs_planned": 5,
         },
         "case": {
@@ -98,7 +99,7 @@ def _plausible(
             "start_up": {"cache": "warm", "import_seconds": 1.0, "open_seconds": 1.0, "first_step_seconds": 2.0},
             "warmup": [window | {"start_seconds": 0.0}],
             "warmup_steady": True,
-            "self_check": {"steps": 4, "once_seconds": seconds, "twice_seconds": 2 * seconds, "idle_seconds": 0.0},
+            "self_checks": [{"steps": 4, "once_seconds": seconds, "twice_seconds": 2 * seconds, "idle_seconds": 0.0}],
             "steps_per_window": 4,
             "windows": [window | {"start_seconds": 10.0 + i * seconds} for i in range(WINDOWS)],
             "steps": [{"step": i, "loss": loss, "gradient_norm": 1.0} for i, loss in enumerate(own)],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backends.fake import FakeClock, FakeSession, Script
-from bench.measure import measure, quiet_process
+from bench.measure import SELF_CHECKS, measure, quiet_process
 from bench.plan import MeasurePlan
 from results.record import Measurement, StartUp
 from workloads.data import Batch
@@ -44,8 +44,8 @@ def test_every_step_is_kept_from_the_first() -> None:
     measured, _ = run(Script())
     assert [step.step for step in measured.steps] == list(range(len(measured.steps)))
     in_windows = sum(w.steps for w in (*measured.warmup, *measured.windows))
-    assert measured.self_check is not None
-    assert len(measured.steps) == 1 + in_windows + 3 * measured.self_check.steps
+    in_checks = sum(3 * check.steps for check in measured.self_checks)
+    assert len(measured.steps) == 1 + in_windows + in_checks
 
 
 def test_the_clock_is_read_only_when_the_device_is_proven_idle() -> None:
@@ -68,8 +68,7 @@ def test_a_barrier_that_returns_early_is_survived() -> None:
 def test_the_least_steps_of_a_window_are_kept() -> None:
     measured, _ = run(Script(step_seconds=lambda step: 1.0))
     assert [window.steps for window in measured.windows] == [4] * 5
-    assert measured.self_check is not None
-    assert measured.self_check.steps == 1
+    assert {check.steps for check in measured.self_checks} == {1}
 
 
 def test_warm_up_lasts_until_step_time_is_steady() -> None:
@@ -93,10 +92,10 @@ def test_warm_up_covers_the_reference_trajectory() -> None:
 
 def test_the_self_check_sees_what_a_synchronisation_costs() -> None:
     measured, _ = run(Script())
-    check = measured.self_check
-    assert check is not None
-    assert check.twice_seconds == pytest.approx(2 * check.once_seconds)
-    assert check.idle_seconds == 0.0
+    assert len(measured.self_checks) == SELF_CHECKS
+    for check in measured.self_checks:
+        assert check.twice_seconds == pytest.approx(2 * check.once_seconds)
+        assert check.idle_seconds == 0.0
 
 
 def test_compilation_inside_a_window_is_counted() -> None:

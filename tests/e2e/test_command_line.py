@@ -3,12 +3,16 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+
+from backends.cuda import gpu_count
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +72,24 @@ main()
         assert cost["price"]["as_of"] == "2026-07-20"
 
 
+def test_running_and_recording_need_no_reporting_library(tmp_path: Path) -> None:
+    code = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("pandas", "scipy"):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Absent())
+sys.argv = ["fairchip", "run", "--workload", "smoke", "--backend", "jax-cpu", "--windows", "2", "--out", "x"]
+from bench.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "it needs scipy" in done.stderr
+    assert len(list((tmp_path / "x").glob("*.json"))) == 6
+
+
 @pytest.mark.parametrize("form", ["table", "md", "json", "csv"])
 def test_every_format(measured: Path, form: str) -> None:
     done = fairchip("report", str(measured), "--format", form)
@@ -108,6 +130,14 @@ def test_a_mistake_is_one_line_and_a_hint(tmp_path: Path, arguments: list[str], 
     assert not list(tmp_path.iterdir()), "nothing is half-written"
 
 
+@pytest.mark.skipif(gpu_count() > 0, reason="this machine has an accelerator")
+def test_a_suite_for_another_machine_says_so(tmp_path: Path) -> None:
+    done = fairchip("bench", "--suite", "chip", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no accelerator backend is available here" in done.stderr
+    assert "doctor" in done.stderr
+
+
 def test_an_unwritable_folder_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in ("file", "file/below"):
@@ -115,6 +145,23 @@ def test_an_unwritable_folder_is_a_mistake(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         assert "[1/2]" not in done.stderr, "noticed before anything is measured"
+
+
+def test_an_interruption_keeps_what_is_finished_and_leaves_no_worker(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "bench", "run", "--workload", "smoke", "--backend", "jax-cpu"]
+    process = subprocess.Popen([*command, "--out", "x"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[1/"):
+            break
+    time.sleep(1)
+    workers = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; finished runs are in x" in said
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+    assert [path.name for path in (tmp_path / "x").glob("*.json")] == ["cold-00-smoke-jax-cpu.json"]
 
 
 def test_records_are_never_mixed_into_a_folder_that_has_some(measured: Path) -> None:
