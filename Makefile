@@ -37,15 +37,15 @@ bench: ## measure on this machine: every backend that it has, one suite
 	@$(SETUP) $(BENCH_EXTRAS)
 	@$(RUN) bench bench $(if $(SUITE),--suite $(SUITE)) $(ARGS)
 
-smoke: ## the same with the smallest suite, to see that everything works
+smoke: ## the smallest suite: does everything run, and is it valid?
 	@$(SETUP) $(BENCH_EXTRAS)
-	@$(RUN) bench bench --suite smoke $(ARGS)
+	@$(RUN) bench bench --suite smoke --strict $(ARGS)
 
 compare: ## compare records: make compare ARGS="A B"
 	@$(SETUP) report
 	@$(RUN) bench compare $(ARGS)
 
-report: ## write the report of the records here
+report: ## print the comparison of the newest records again
 	@$(SETUP) report
 	@$(RUN) bench report $(ARGS)
 

@@ -41,12 +41,13 @@ class JaxSession:
         """Build parameters and optimizer state on the device; blocks, compiles nothing of the step.
 
         Raises:
+            BackendError: a recipe or precision that this engine does not implement.
             Unavailable: jax finds no such platform.
             OutOfMemory: parameters do not fit.
         """
-        self.workload, self.recipe = workload, recipe
-        if POLICIES[workload.precision].rounded_to is not None:
-            raise BackendError(f"precision {workload.precision} is emulated by torch-cpu only", "use another precision")
+        self.workload, self.recipe, self._platform = workload, recipe, platform
+        _refuse_unknown(workload, recipe)
+        jax.config.update("jax_default_matmul_precision", "highest")
         if workload.precision == "fp64":
             jax.config.update("jax_enable_x64", True)
         self.device = _device(platform, rank)
@@ -97,12 +98,14 @@ class JaxSession:
 
     def sync(self) -> None:
         """Wait for everything enqueued on the device."""
-        jax.block_until_ready((self.parameters, self._moments, self._pending))
+        with _memory_errors():
+            jax.block_until_ready((self.parameters, self._moments, self._pending))
 
     def losses(self) -> Sequence[StepLoss]:
         """Read back every step since the last call; blocks until they are done."""
         pending, self._pending = self._pending, []
-        values = jax.device_get([(loss, norm) for _, loss, norm in pending])
+        with _memory_errors():
+            values = jax.device_get([(loss, norm) for _, loss, norm in pending])
         return [
             StepLoss(step=step, loss=float(loss), gradient_norm=float(norm))
             for (step, *_), (loss, norm) in zip(pending, values, strict=True)
@@ -127,7 +130,8 @@ class JaxSession:
         return {
             "engine": "jax",
             "engine_version": jax.__version__,
-            "device_type": "cuda" if device.platform == "gpu" else device.platform,
+            # jax calls every vendor's GPU "gpu"; a CPU that stands in for one is still told.
+            "device_type": self._platform if device.platform == "gpu" else device.platform,
             "device_name": device.device_kind,
             "master_dtype": str(first.dtype),
             "operand_dtype": str(self.numerics.operands),
@@ -220,6 +224,15 @@ def probe_products(numerics: Numerics, device: Any) -> dict[str, Scalar]:
     ones = jax.device_put(np.ones((64, 2**16), dtype=numerics.master), device)
     kept = max((bits for bits in (52, 23, 10, 7) if survives(bits)), default=0)
     return {"operand_fraction_bits": kept, "accumulation_exact": bool((product(ones, ones) == 2**16).all())}
+
+
+def _refuse_unknown(workload: Workload, recipe: Recipe) -> None:
+    if POLICIES[workload.precision].rounded_to is not None:
+        raise BackendError(f"precision {workload.precision} is emulated by torch-cpu only", "use another precision")
+    if recipe.attention not in llama_jax.ATTENTIONS:
+        raise BackendError(f"jax has no attention {recipe.attention!r}", f"known: {', '.join(llama_jax.ATTENTIONS)}")
+    if recipe.threads is not None:
+        raise BackendError("the jax engine cannot set a number of threads", "leave threads out of the recipe")
 
 
 def _device(platform: str, rank: Rank) -> Any:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from backends.contract import MemoryUse, Rank, Scalar, StepLoss
-from backends.errors import OutOfMemory, Unavailable
+from backends.errors import BackendError, OutOfMemory, Unavailable
 from backends.host import cxx_compiler, peak_resident_memory
 from backends.recipe import Recipe
 from workloads.data import Batch
-from workloads.models.llama_torch import Llama, Numerics
+from workloads.models.llama_torch import ATTENTIONS, Llama, Numerics
 from workloads.parameters import initial_parameters, is_decayed
 from workloads.precision import POLICIES
 from workloads.schedule import step_scalars
@@ -33,10 +33,13 @@ class TorchSession:
         """Build model and optimizer on the device; blocks, compiles nothing.
 
         Raises:
+            BackendError: an attention that this engine does not implement.
             Unavailable: torch finds no such device.
             OutOfMemory: parameters do not fit.
         """
         self.workload, self.recipe = workload, recipe
+        if recipe.attention not in ATTENTIONS:
+            raise BackendError(f"torch has no attention {recipe.attention!r}", f"known: {', '.join(ATTENTIONS)}")
         self._device_type, self._module = device_type, torch.get_device_module(device_type)
         self.device = _device(device_type, rank)
         if recipe.threads is not None:

@@ -12,6 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from backends.errors import BackendError
 from workloads.spec import Workload
 
+SHIPPED = "as-is"
+"""Name and track of every backend's own recipe."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -19,8 +22,9 @@ class Recipe:
 
     __pydantic_config__ = {"extra": "forbid", "strict": True}  # noqa: RUF012 - read by pydantic
 
-    name: str = "as-is"
-    track: Literal["as-is", "tuned"] = "as-is"
+    name: str = SHIPPED
+    track: Literal["as-is", "tuned", "custom"] = "as-is"
+    """The shipped default, the best that a search found, or somebody's own."""
     micro_batch: int | None = None
     """Sequences per forward and backward pass; None until resolved for a workload."""
     micro_batch_tokens: int | None = None
@@ -56,6 +60,16 @@ def load_recipe(path: Path) -> Recipe:
         raise BackendError(f"{path}: {where}: {first['msg'].lower()}", "see backends/recipes/") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise BackendError(f"{path}: not a recipe: {error}", "see backends/recipes/") from None
+
+
+def custom_recipe(path: Path) -> Recipe:
+    """A user's recipe from a TOML file; without a name of its own it is called after the file.
+
+    Raises:
+        BackendError: as `load_recipe`.
+    """
+    recipe = load_recipe(path)
+    return replace(recipe, track="custom", name=path.stem if recipe.name == SHIPPED else recipe.name)
 
 
 def shipped_recipe(backend: str) -> Recipe:

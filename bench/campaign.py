@@ -2,16 +2,18 @@
 
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
-from backends.registry import load_backend
+from backends.registry import availability, load_backend
 from bench.describe import record_case, record_plan, record_reference
 from bench.environment import CACHE_MARK, read_environment, with_variables
 from bench.plan import Case, MeasurePlan
+from bench.privacy import scrubbed
 from bench.process import WorkerEnd, run_worker
 from bench.progress import Display
 from bench.worker import job_line
@@ -32,7 +34,7 @@ class Campaign:
     runs: int
     cold_starts: int
     folder: Path
-    """Where the records go; compile caches go below it too, so that a cold start is cold."""
+    """Where the records go."""
 
     @property
     def total_runs(self) -> int:
@@ -73,13 +75,14 @@ def run_campaign(campaign: Campaign, display: Display) -> list[RunRecord]:
     prepare(campaign.folder)
     suite_id, environment = uuid.uuid4().hex, read_environment()
     records: list[RunRecord] = []
-    caches = _Caches(campaign.folder / "cache")
-    for turn in schedule(campaign, suite_id):
-        display.start(turn.case.name, turn.role, turn.round)
-        record = run_turn(campaign, turn, suite_id, environment, caches, display.progress)
-        save(record, campaign.folder)
-        records.append(record)
-        display.finish(record)
+    with TemporaryDirectory(prefix="fairchip-cache-", ignore_cleanup_errors=True) as folder:
+        caches = _Caches(Path(folder))
+        for turn in schedule(campaign, suite_id):
+            display.start(turn.case.name, turn.role, turn.round)
+            record = run_turn(campaign, turn, suite_id, environment, caches, display.progress)
+            save(record, campaign.folder)
+            records.append(record)
+            display.finish(record)
     return records
 
 
@@ -92,26 +95,20 @@ def run_turn(
     on_progress: Callable[[str, int, int], None],
 ) -> RunRecord:
     """One run and its record, whatever happens in it."""
-    case, backend = turn.case, load_backend(turn.case.backend)
-    cache, state = caches.of(turn)
+    case, created = turn.case, datetime.now(UTC)
     plan = campaign.plan if turn.role == "timed" else _cold(campaign.plan)
-    variables = backend.environment(case.recipe, cache)
-    created = datetime.now(UTC)
-    available = backend.probe()
-    if available.available:
-        job = job_line(case, state, plan)
-        end = run_worker(job, variables, plan.time_limit_seconds, lambda p: on_progress(p.phase, p.done, p.of))
-    else:
-        reason = f"{available.reason}; {available.fix}"
-        end = WorkerEnd(status="unavailable", reason=reason, measurement=None, stderr_tail="", host_samples=())
+    cache, state = caches.of(turn)
+    variables, end = _run_worker(case, plan, cache, state, on_progress)
+    if end.status == "ok":
+        caches.filled(turn)
     shown = {name: value.replace(str(cache), CACHE_MARK) for name, value in variables.items()}
     record = RunRecord(
         schema_version=1,
         run_id=uuid.uuid4().hex,
         created_at=created.isoformat(timespec="milliseconds"),
-        provenance="simulated" if getattr(backend, "simulated", False) else "measured",
+        provenance="simulated" if getattr(load_backend(case.backend), "simulated", False) else "measured",
         status=end.status,
-        reason=end.reason,
+        reason=scrubbed(end.reason),
         place=Place(
             suite=campaign.suite,
             suite_id=suite_id,
@@ -127,10 +124,35 @@ def run_turn(
         measurement=end.measurement,
         host_samples=end.host_samples,
         environment=with_variables(environment, shown),
-        stderr_tail=end.stderr_tail,
+        stderr_tail=scrubbed(end.stderr_tail),
         gates=(),
     )
     return record.model_copy(update={"gates": evaluate(record)})
+
+
+def _run_worker(
+    case: Case,
+    plan: MeasurePlan,
+    cache: Path,
+    state: Literal["cold", "warm"],
+    on_progress: Callable[[str, int, int], None],
+) -> tuple[Mapping[str, str], WorkerEnd]:
+    """The variables that the backend asked for, and how the worker ended; a plug-in may fail in any way."""
+    available = availability(case.backend)
+    if not available.available:
+        return {}, _ended("unavailable", f"{available.reason}; {available.fix}")
+    try:
+        variables = dict(load_backend(case.backend).environment(case.recipe, cache))
+        job = job_line(case, state, plan)
+        return variables, run_worker(
+            job, variables, plan.time_limit_seconds, lambda p: on_progress(p.phase, p.done, p.of)
+        )
+    except Exception as error:
+        return {}, _ended("failed", f"the worker did not start: {type(error).__name__}: {error}")
+
+
+def _ended(status: Literal["unavailable", "failed"], reason: str) -> WorkerEnd:
+    return WorkerEnd(status=status, reason=reason, measurement=None, stderr_tail="", host_samples=())
 
 
 class _Caches:
@@ -138,16 +160,21 @@ class _Caches:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._used: set[str] = set()
+        self._filled: set[str] = set()
 
     def of(self, turn: Turn) -> tuple[Path, Literal["cold", "warm"]]:
-        """Folder and state of the cache for this run."""
-        name = f"{turn.case.workload.digest[:12]}-{turn.case.backend}-{turn.case.recipe.name}".replace("/", "_")
-        if turn.role == "cold-start" and turn.round > 0:
-            return self._folder / f"{name}-cold{turn.round}", "cold"
-        state: Literal["cold", "warm"] = "warm" if name in self._used else "cold"
-        self._used.add(name)
-        return self._folder / name, state
+        """Folder and state of the cache for this run; a cold start after the first has a folder of its own."""
+        name = self._name(turn)
+        return self._folder / name, "warm" if name in self._filled else "cold"
+
+    def filled(self, turn: Turn) -> None:
+        """The run ended well, so its cache holds what it compiled."""
+        self._filled.add(self._name(turn))
+
+    def _name(self, turn: Turn) -> str:
+        case = turn.case
+        again = f"-cold{turn.round}" if turn.role == "cold-start" and turn.round > 0 else ""
+        return f"{case.workload.digest[:12]}-{case.backend}-{case.recipe.name}{again}".replace("/", "_")
 
 
 def _cold(plan: MeasurePlan) -> MeasurePlan:

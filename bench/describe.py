@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict
 
+from bench.environment import masked
 from bench.plan import Case, MeasurePlan
 from results.record import Case as RecordedCase
 from results.record import Plan, Reference
@@ -22,7 +23,7 @@ def record_case(case: Case) -> RecordedCase:
         specification=canonical(workload),
         backend=case.backend,
         device_type=case.device_type,
-        recipe=asdict(case.recipe),
+        recipe=asdict(case.recipe) | {"environment": masked(case.recipe.environment)},
         world_size=case.world_size,
         tokens_per_step=workload.tokens_per_step,
         parameters=parameter_count(workload.model),

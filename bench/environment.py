@@ -25,10 +25,11 @@ _PACKAGES_THAT_MATTER = re.compile(
 )
 
 _VARIABLES_THAT_MATTER = re.compile(
-    r"^(OMP_|MKL_|KMP_|GOMP_|MALLOC_|XLA_|JAX_|TORCH|PYTORCH_|CUDA_VISIBLE|CUBLAS_|NVIDIA_TF32|NCCL_|NEURON_|NKI_|PJRT_)"
+    r"^(ATEN_|ONEDNN_|DNNL_|OPENBLAS_|OMP_|MKL_|KMP_|GOMP_|MALLOC_|XLA_|JAX_|TORCH|PYTORCH_|CUDA_VISIBLE|CUBLAS_|NVIDIA_TF32|NCCL_|NEURON_|NKI_|PJRT_)"
     r"|^LD_PRELOAD$"
 )
-_LOOKS_PRIVATE = re.compile(r"[/\\@]|TOKEN|SECRET|PASSWORD|KEY|://", re.IGNORECASE)
+_LOOKS_PRIVATE = re.compile(r"[/\\@]")
+_LOOKS_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|KEY", re.IGNORECASE)
 
 
 def read_environment() -> Environment:
@@ -60,14 +61,20 @@ def read_environment() -> Environment:
 def with_variables(environment: Environment, recipe_variables: Mapping[str, str]) -> Environment:
     """The block with what the recipe set and what the user had set of known relevance; paths are masked."""
     users = {name: value for name, value in os.environ.items() if _VARIABLES_THAT_MATTER.search(name)}
-    shown = {name: _masked(name, value) for name, value in sorted({**users, **recipe_variables}.items())}
-    return environment.model_copy(update={"variables": shown})
+    return environment.model_copy(update={"variables": masked({**users, **recipe_variables})})
+
+
+def masked(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables sorted by name, each word of a value masked if it looks like a path, an address or a secret."""
+    return {name: _masked(name, value) for name, value in sorted(variables.items())}
 
 
 def _masked(name: str, value: str) -> str:
     if value.startswith(CACHE_MARK):
         return value
-    return "<masked>" if _LOOKS_PRIVATE.search(value) or _LOOKS_PRIVATE.search(name) else value[:500]
+    if _LOOKS_SECRET.search(name):
+        return "<masked>"
+    return " ".join("<masked>" if _LOOKS_PRIVATE.search(word) else word for word in value.split(" "))[:500]
 
 
 def _operating_system() -> str:
@@ -123,7 +130,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def _source_sha256() -> str:
-    """Of every source and data file of the rooms that run, names included."""
+    """Of the source and configuration files of the rooms that run, names included."""
     rooms = ("bench", "workloads", "backends", "results")
     files = sorted(path for room in rooms for pattern in ("*.py", "*.toml") for path in (PROJECT / room).rglob(pattern))
     return _sha256_of_lines(

@@ -1,6 +1,7 @@
 """What there is: backends with their availability, workloads, suites. Imports no framework."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from backends.registry import availability, backend_entry_points
@@ -28,7 +29,7 @@ def _backends() -> Table:
     table = _table("backend", "here", "devices", "why not")
     for name in backend_entry_points():
         found = availability(name)
-        table.add_row(name, "yes" if found.available else "no", str(found.device_count), found.reason)
+        table.add_row(name, "yes" if found.available else "no", str(found.device_count), escape(found.reason))
     return table
 
 

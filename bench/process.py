@@ -97,8 +97,11 @@ def _follow(worker: "subprocess.Popen[str]", job_line: str, on_progress: Callabl
                 result = event
             else:
                 on_progress(event)
-    except (BrokenPipeError, ValidationError):
+    except BrokenPipeError:
         _kill(worker)
+    except ValidationError:
+        _kill(worker)
+        return Result(status="failed", reason="the worker's answer was not understood")
     return result
 
 

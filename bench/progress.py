@@ -6,8 +6,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from results.gates import lost_by, may_be_ranked, tokens_per_second
-from results.record import RunRecord
+from results.gates import lost_by, tokens_per_second, waits_for_parity
+from results.record import Gate, RunRecord
 
 
 class Display:
@@ -66,9 +66,13 @@ def outcome(record: RunRecord) -> str:
     first = f"start-up {start_up.open_seconds + start_up.first_step_seconds:.1f} s ({start_up.cache} cache)"
     if not measured.windows:
         return first
-    effect = "note" if may_be_ranked(record) else "no rank"
-    lost = "".join(f"; {effect}: {gate.id} {gate.outcome}" for gate in lost_by(record))
+    lost = "".join(f"; {effect_of(record, gate)}: {gate.id} {gate.outcome}" for gate in lost_by(record))
     return f"{tokens_per_second(record):,.0f} tokens/s, {first}{lost}"
+
+
+def effect_of(record: RunRecord, gate: Gate) -> str:
+    """What a lost gate does to the run."""
+    return "to be compared" if waits_for_parity(record, gate) else "no rank"
 
 
 def _minutes(seconds: float) -> str:

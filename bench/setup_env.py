@@ -148,7 +148,7 @@ def detect_machine() -> Machine:
     has_nvidia = any(map(os.path.exists, ("/dev/nvidia0", "/dev/nvidiactl")))
     return Machine(
         linux=platform.system() == "Linux",
-        nvidia=has_nvidia or shutil.which("nvidia-smi") is not None,
+        nvidia=has_nvidia,
         driver=driver_major(version.read_text()) if version.exists() else None,
         neuron=any(map(os.path.exists, ("/dev/neuron0", "/opt/aws/neuron"))),
         neuron_pythons=sorted(map(str, Path("/opt").glob("aws_neuron*/bin/python"))),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from backends.recipe import Recipe, load_recipe, resolve
+from backends.recipe import Recipe, custom_recipe, resolve
 from backends.registry import availability, backend_entry_points, load_backend
 from bench.errors import UsageError
 from bench.plan import Case, MeasurePlan
@@ -33,6 +33,8 @@ class Suite:
     cold_starts: int = 1
     recipe: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Fields of a backend's as-is recipe that this suite replaces, by backend."""
+    devices: Literal["one", "all"] = "one"
+    """How many devices of the machine one run uses."""
     plan: MeasurePlan = field(default_factory=MeasurePlan)
 
 
@@ -88,6 +90,10 @@ def suite_cases(suite: Suite) -> list[Case]:
     Raises:
         UsageError: nothing here can run it.
     """
+    if suite.devices == "all":
+        raise UsageError(
+            f"suite {suite.name} needs several devices in one run, which no backend drives yet", "use: --suite chip"
+        )
     backends = suite_backends(suite.device)
     if not backends:
         raise UsageError(f"suite {suite.name}: no {suite.device} backend is available here", "see: fairchip doctor")
@@ -107,7 +113,7 @@ def make_case(
         BackendError: unknown backend, unreadable recipe, or one that does not fit the workload.
     """
     loaded = load_backend(backend)
-    recipe = loaded.recipes(workload)["as-is"] if recipe_file is None else load_recipe(recipe_file)
+    recipe = loaded.recipes(workload)["as-is"] if recipe_file is None else custom_recipe(recipe_file)
     if replacing:
         recipe = _replaced(recipe, replacing)
     return Case(

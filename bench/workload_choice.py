@@ -5,6 +5,7 @@ from pathlib import Path
 
 from workloads.catalog import find_workload
 from workloads.data import batch_source
+from workloads.errors import WorkloadError
 from workloads.hf_config import model_from_hf_config
 from workloads.parse import check
 from workloads.spec import Precision, Workload
@@ -21,7 +22,7 @@ def choose_workload(
     """The workload, checked as a whole, its data opened once so that a mistake shows before anything runs.
 
     Raises:
-        WorkloadError: any part is unusable.
+        WorkloadError: any part is unusable, or a token file is not the one that the workload names.
     """
     workload = find_workload(name)
     if hf_config is not None:
@@ -31,6 +32,18 @@ def choose_workload(
     if data is not None:
         tokens = token_file_data(data, data_type, workload.model.vocab_size)
         workload = replace(workload, data=tokens, name=f"{workload.name}+{data.stem}")
+    elif workload.data.path is not None:
+        _require_same_tokens(workload)
     check(workload, workload.name)
     batch_source(workload)
     return workload
+
+
+def _require_same_tokens(workload: Workload) -> None:
+    """A workload file may name a token file by path and sha256: the digest speaks of the latter."""
+    path, dtype = Path(workload.data.path or ""), workload.data.dtype or "uint16"
+    found = token_file_data(path, dtype, workload.model.vocab_size)
+    if found.sha256 != workload.data.sha256:
+        raise WorkloadError(
+            f"{path} has sha256 {found.sha256}, {workload.name} says {workload.data.sha256}", "use that file"
+        )

@@ -6,8 +6,9 @@ machine the price cancels.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 from results.costs import PricedCase
@@ -15,13 +16,15 @@ from results.errors import ComparisonError
 from results.gates import deviations
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval, paired_ratio, welch_ratio
-from results.summary import CaseSummary, case_key, log_throughput, summarise
+from results.summary import CaseSummary, case_key, log_throughput, machine_key, summarise
 
 DEFAULT_MARGIN = 0.02
 """Cost differences below this share are not worth a decision."""
 
 HOST_ALLOWANCE = 0.03
-"""Added to the margin where hosts differ and each side has one: machines of one type differ among themselves."""
+"""By which the interval is widened at both ends where hosts differ: machines of one type differ among themselves."""
+
+PARITY_STEPS = 20
 
 MUTUAL_PARITY = {"fp32": 2e-5, "bf16-mixed": 1e-2, "fp64": 1e-10}
 """Largest relative difference of two loss trajectories where no float64 reference exists."""
@@ -39,6 +42,8 @@ class Comparison:
     """Under which price: "same machine, the price cancels", or a purchase model."""
     cost_ratio: Interval | None
     """Cost per token of the case over the baseline's; below 1 the case is cheaper."""
+    margin: float
+    """The share by which the interval had to clear 1."""
     verdict: Verdict
     sentence: str
 
@@ -57,12 +62,46 @@ class Section:
 
 
 def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
-    """Cases of each named side, in the order of their suites; with one side, labels carry no side."""
+    """Cases of each named side, in the order of their suites; with one side, labels carry no side.
+
+    Where there is no reference, a case is confirmed by another of the same work that tracks it.
+    """
     groups: dict[tuple[str, ...], list[RunRecord]] = {}
     for side, records in sides.items():
         for record in sorted(records, key=lambda record: (record.place.case_index, record.created_at)):
             groups.setdefault((side, *case_key(record)), []).append(record)
-    return [summarise(label, groups[key]) for key, label in zip(groups, _labels(groups, len(sides) > 1), strict=True)]
+    labels = _labels(groups, len(sides) > 1)
+    return [
+        summarise(label, records, parity_confirmed=_is_confirmed(records, groups.values()))
+        for label, records in zip(labels, groups.values(), strict=True)
+    ]
+
+
+def _is_confirmed(records: Sequence[RunRecord], cases: Iterable[Sequence[RunRecord]]) -> bool:
+    """Whether another case of the same work tracks these runs, step by step."""
+    others = [case for case in cases if case is not records and case[0].case.digest == records[0].case.digest]
+    return any(parity_gap(records, other) <= MUTUAL_PARITY[records[0].case.precision] for other in others)
+
+
+def parity_gap(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> float:
+    """Largest relative loss difference, over the first steps, of any timed runs of two cases; inf without any."""
+    mine, other = (
+        [_first_losses(r) for r in side if r.measurement and r.measurement.windows] for side in (ours, theirs)
+    )
+    gaps = [_gap(one, two) for one in mine for two in other]
+    return max(gaps, default=math.inf)
+
+
+def _first_losses(record: RunRecord) -> list[float | None]:
+    steps = record.measurement.steps if record.measurement else ()
+    return [step.loss for step in steps[:PARITY_STEPS]]
+
+
+def _gap(ours: Sequence[float | None], theirs: Sequence[float | None]) -> float:
+    steps = min(len(ours), len(theirs))
+    if steps == 0 or None in theirs[:steps]:
+        return math.inf
+    return max(deviations(ours[:steps], [loss for loss in theirs[:steps] if loss is not None]))
 
 
 def _labels(groups: Mapping[tuple[str, ...], Sequence[RunRecord]], several_sides: bool) -> list[str]:
@@ -80,21 +119,22 @@ def _labels(groups: Mapping[tuple[str, ...], Sequence[RunRecord]], several_sides
     return labels
 
 
-def require_common_workload(sides: Mapping[str, Sequence[RunRecord]]) -> None:
-    """Refuse sides that share no workload.
+def require_comparable(sides: Mapping[str, Sequence[RunRecord]]) -> None:
+    """Refuse two sides that share no workload, or that share runs.
 
     Raises:
-        ComparisonError: names the fields in which the first workloads differ.
+        ComparisonError: names the sides, and the fields in which their first workloads differ.
     """
-    digests = [{record.case.digest for record in records} for records in sides.values()]
-    if len(digests) < 2 or set.intersection(*digests):
-        return
-    one, other = (next(iter(records)) for records in list(sides.values())[:2])
-    fields = ", ".join(differing_fields(one.case.specification, other.case.specification))
-    raise ComparisonError(
-        f"{one.case.workload} and {other.case.workload} are different work: they differ in {fields}",
-        "compare runs of the same workload (equal digests)",
-    )
+    for (first, ours), (second, theirs) in combinations(sides.items(), 2):
+        if {record.case.digest for record in ours}.isdisjoint(record.case.digest for record in theirs):
+            fields = ", ".join(differing_fields(ours[0].case.specification, theirs[0].case.specification))
+            raise ComparisonError(
+                f"{first} and {second} hold different work ({ours[0].case.workload}, {theirs[0].case.workload}): "
+                f"they differ in {fields}",
+                "compare runs of the same workload (equal digests)",
+            )
+        if {record.run_id for record in ours} & {record.run_id for record in theirs}:
+            raise ComparisonError(f"{first} and {second} share runs", "a run says nothing about itself: measure twice")
 
 
 def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -113,7 +153,7 @@ def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARG
     """The case against the baseline: one comparison on one machine, else one for each matched purchase model."""
     reason = _not_comparable(baseline.summary, case.summary)
     if reason is not None:
-        return [_without_verdict(baseline, case, "no verdict", f"no verdict: {reason}")]
+        return [_without_verdict(baseline, case, margin, "no verdict", f"no verdict: {reason}")]
     slower = throughput_ratio(baseline.summary, case.summary)
     if _same_machine(baseline.summary, case.summary):
         return [_judge(baseline, case, "same machine, the price cancels", slower, margin)]
@@ -121,18 +161,12 @@ def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARG
     if not matched:
         return [
             _without_verdict(
-                baseline, case, "no matched price", "no verdict: no purchase model has a price on both sides"
+                baseline, case, margin, "no matched price", "no verdict: no purchase model has a price on both sides"
             )
         ]
-    allowed = margin + HOST_ALLOWANCE
+    wider = slower.widened(1 + HOST_ALLOWANCE)
     return [
-        _judge(
-            baseline,
-            case,
-            model,
-            slower.times(case.usd_per_hour[model] / baseline.usd_per_hour[model]),
-            allowed,
-        )
+        _judge(baseline, case, model, wider.times(case.usd_per_hour[model] / baseline.usd_per_hour[model]), margin)
         for model in matched
     ]
 
@@ -156,23 +190,14 @@ def _not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
             return f"{side.label} is {side.first.provenance}"
         if not side.ranked:
             return f"{side.label} has no ranked run"
-    return _mutual_parity(ours.ranked[0], theirs.ranked[0])
-
-
-def _mutual_parity(ours: RunRecord, theirs: RunRecord) -> str | None:
-    """None if both track a reference, or track each other; else why not."""
-    if ours.reference is not None or ours.measurement is None or theirs.measurement is None:
+    if all(record.reference is not None for side in (ours, theirs) for record in side.ranked):
         return None
-    steps = min(len(ours.measurement.steps), len(theirs.measurement.steps), 20)
-    own = [step.loss for step in ours.measurement.steps[:steps]]
-    true = [step.loss for step in theirs.measurement.steps[:steps]]
-    worst = max(deviations(own, [math.inf if loss is None else loss for loss in true]), default=math.inf)
-    limit = MUTUAL_PARITY[ours.case.precision]
-    return None if worst <= limit else f"the two loss trajectories part by {worst:.1e}, limit {limit:.0e}"
+    gap, limit = parity_gap(ours.ranked, theirs.ranked), MUTUAL_PARITY[ours.first.case.precision]
+    return None if gap <= limit else f"the two loss trajectories part by {gap:.1e}, limit {limit:.0e}"
 
 
 def _same_machine(ours: CaseSummary, theirs: CaseSummary) -> bool:
-    return ours.first.environment.host_id == theirs.first.environment.host_id
+    return machine_key(ours.first) == machine_key(theirs.first)
 
 
 def _judge(baseline: PricedCase, case: PricedCase, basis: str, ratio: Interval, margin: float) -> Comparison:
@@ -182,6 +207,7 @@ def _judge(baseline: PricedCase, case: PricedCase, basis: str, ratio: Interval, 
         baseline=baseline.summary.label,
         basis=basis,
         cost_ratio=ratio,
+        margin=margin,
         verdict=verdict,
         sentence=_sentence(baseline.summary, case.summary, basis, ratio, verdict, margin),
     )
@@ -223,7 +249,7 @@ def _sentence(
 def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:
     """What the interval does not cover."""
     if not _same_machine(baseline, case):
-        return "; about these two machines, with an allowance for others of their type"
+        return f"; about these two machines, with {HOST_ALLOWANCE:.0%} allowed for others of their type"
     if ratio.method == "Welch t on runs":
         return "; they did not take turns, so a change of the machine in between counts as theirs"
     return ""
@@ -238,12 +264,13 @@ def _what_decides(ratio: Interval, margin: float) -> str:
     return f"about {max(ratio.runs + 1, math.ceil(ratio.runs * (half_width / needed) ** 2))} runs a side would decide"
 
 
-def _without_verdict(baseline: PricedCase, case: PricedCase, basis: str, sentence: str) -> Comparison:
+def _without_verdict(baseline: PricedCase, case: PricedCase, margin: float, basis: str, sentence: str) -> Comparison:
     return Comparison(
         case=case.summary.label,
         baseline=baseline.summary.label,
         basis=basis,
         cost_ratio=None,
+        margin=margin,
         verdict="none",
         sentence=f"{case.summary.label} against {baseline.summary.label}: {sentence}",
     )

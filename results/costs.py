@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
-from results.instances import Instance, find_instance
+from results.errors import PriceError
+from results.instances import Instance, find_instance, load_instances
+from results.names import did_you_mean
 from results.prices import (
+    EVERY_REGION,
     MissingPrice,
     PriceBook,
     PriceObservation,
@@ -64,28 +67,53 @@ class PricedCase:
 def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
     """Costs of a case under the reader's price, or under the price book for the machine it ran on.
 
+    A machine that was detected is never replaced by ``choice.instance``, which names the ones that were not.
+
     Raises:
-        PriceError: an instance that no table knows, or a price that is not positive.
+        PriceError: a chosen instance or region that no table knows, or a price that is not positive.
     """
-    instance = choice.instance or summary.first.environment.instance.name
+    detected = summary.first.environment.instance.name
+    name = detected or choice.instance
+    if choice.instance is not None:
+        find_instance(choice.instance)
+    rented = known_instance(name)
     if choice.usd_per_hour is not None:
-        own = user_price(choice.usd_per_hour, instance=instance or "this machine", as_of=choice.as_of)
-        return _priced(summary, instance, {"user": own})
-    if instance is None:
-        return PricedCase(summary=summary, instance=None, costs={}, missing={"all": f"unknown machine: {WHAT_TO_PASS}"})
-    priced = _priced(summary, instance, _book_prices(load_price_book(), instance, choice))
-    return replace(priced, idle=_idle(summary, find_instance(instance)))
+        own = user_price(choice.usd_per_hour, instance=name or "this machine", as_of=choice.as_of)
+        priced = _priced(summary, name, {"user": own})
+    elif rented is None:
+        reason = f"{name} is in no table: pass --usd-per-hour USD" if name else f"unknown machine: {WHAT_TO_PASS}"
+        priced = PricedCase(summary=summary, instance=name, costs={}, missing={"all": reason})
+    else:
+        priced = _priced(summary, name, _book_prices(load_price_book(), rented.name, choice))
+    return replace(priced, idle=_idle(summary, rented) if rented else "")
+
+
+def known_instance(name: str | None) -> Instance | None:
+    """The instance of that name in the shipped table, or None."""
+    return next((instance for instance in load_instances() if instance.name == name), None)
 
 
 def _idle(summary: CaseSummary, instance: Instance) -> str:
-    used, rented = summary.first.case.world_size, instance.accelerator_count or 0
+    case, rented = summary.first.case, instance.accelerator_count or 0
+    used = 0 if case.device_type == "cpu" else case.world_size
     if used >= rented:
         return ""
     return f"used {used} of {rented} {instance.accelerator} of {instance.name}; the cost charges all"
 
 
 def _book_prices(book: PriceBook, instance: str, choice: PriceChoice) -> dict[str, PriceObservation | MissingPrice]:
+    regions = {price.region for price in book} - {"", EVERY_REGION}
+    if choice.region is not None and choice.region not in regions:
+        raise PriceError(f"unknown region {choice.region!r}", did_you_mean(choice.region, regions))
+    priced = {price.instance for price in book}
+    if instance not in priced:
+        return {model: _unpriced(instance, model, choice.as_of) for model in BOOK_MODELS}
     return {model: price_as_of(book, instance, model, choice.as_of, choice.region) for model in BOOK_MODELS}
+
+
+def _unpriced(instance: str, model: str, as_of: date) -> MissingPrice:
+    reason = f"the price book has no row of {instance}: pass --usd-per-hour USD"
+    return MissingPrice(instance=instance, purchase_model=model, as_of=as_of, reason=reason)
 
 
 def _priced(

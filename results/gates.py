@@ -9,12 +9,12 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from results.peaks import MissingPeak, peak_flops
-from results.record import Gate, HostSample, Measurement, Outcome, RunRecord, Window
-
-HEADLINE_CONVENTION = "no-embedding, causal attention"
+from results.record import HEADLINE_CONVENTION, Gate, HostSample, Measurement, Outcome, RunRecord, Window
 
 SYNC_FRACTION = 0.005
 """Largest share of T(2k) that a synchronisation, or a missing half of the work, may make up."""
+SCALING_FRACTION = 0.2
+"""However noisy the windows are, twice the work must take twice the time to within this."""
 STUDENT_T_999 = (636.6, 31.60, 12.92, 8.61, 6.87, 5.96, 5.41, 5.04, 4.78, 4.59)
 """Two-sided 99.9 % quantile for 1, 2, ... 10 degrees of freedom (any table of Student's t)."""
 DATA_WAIT_FRACTION = 0.02
@@ -41,24 +41,25 @@ def evaluate(record: RunRecord) -> tuple[Gate, ...]:
     )
 
 
-def is_ranked(record: RunRecord) -> bool:
-    """Whether the run may enter a verdict: timed, measured, ok, and every required gate passed."""
-    return record.status == "ok" and bool(record.gates) and not lost_by(record)
+def is_ranked(record: RunRecord, *, parity_confirmed: bool = False) -> bool:
+    """Whether the run may enter a verdict: timed, measured, ok, and every required gate passed.
 
-
-def may_be_ranked(record: RunRecord) -> bool:
-    """Whether the run may enter a verdict if the other side's trajectory confirms its own.
-
-    Where no float64 reference can be computed, parity alone cannot tell from one record; the comparison
-    then holds the two sides against each other.
+    Where no float64 reference can be computed, parity cannot tell from one record; ``parity_confirmed``
+    says that another case's trajectory confirmed this one's.
     """
-    excused = [gate for gate in lost_by(record) if gate.id == PARITY and record.reference is None]
-    return record.status == "ok" and bool(record.gates) and excused == lost_by(record)
+    if record.status != "ok" or record.provenance != "measured" or not evaluate(record):
+        return False
+    return not [gate for gate in lost_by(record) if not (parity_confirmed and waits_for_parity(record, gate))]
 
 
 def lost_by(record: RunRecord) -> list[Gate]:
-    """Required gates that did not pass."""
-    return [gate for gate in record.gates if gate.required and gate.outcome != "pass"]
+    """Required gates that do not pass, judged now: what was stored with the record is for its reader."""
+    return [gate for gate in evaluate(record) if gate.required and gate.outcome != "pass"]
+
+
+def waits_for_parity(record: RunRecord, gate: Gate) -> bool:
+    """Whether the gate is parity that no reference can settle."""
+    return gate.id == PARITY and record.reference is None
 
 
 def _synchronisation(record: RunRecord, measured: Measurement) -> Verdict:
@@ -67,7 +68,7 @@ def _synchronisation(record: RunRecord, measured: Measurement) -> Verdict:
         return "unknown", "no self-check was made"
     idle = statistics.median(check.idle_seconds / check.twice_seconds for check in checks)
     excess = statistics.median((2 * check.once_seconds - check.twice_seconds) / check.twice_seconds for check in checks)
-    allowed = SYNC_FRACTION + self_check_noise(measured, checks[0].steps)
+    allowed = min(SYNC_FRACTION + self_check_noise(measured, checks[0].steps), SCALING_FRACTION)
     evidence = (
         f"idle synchronisation {idle:.2%} of T(2k), limit {SYNC_FRACTION:.1%}; "
         f"2T(k)-T(2k) {excess:+.2%} of T(2k), limit {allowed:.1%} with this run's noise"
@@ -125,6 +126,14 @@ def _loss(record: RunRecord, measured: Measurement) -> Verdict:
     return _outcome(start_off <= FIRST_LOSS_NATS and statistics.mean(tail) < losses[0]), evidence
 
 
+def _steps(record: RunRecord, measured: Measurement) -> Verdict:
+    """Every step that was timed came back with a loss, once and in order."""
+    windows = sum(window.steps for window in (*measured.warmup, *measured.windows))
+    expected = 1 + windows + sum(3 * check.steps for check in measured.self_checks)
+    whole = [step.step for step in measured.steps] == list(range(expected))
+    return _outcome(whole), f"{len(measured.steps)} losses read back of {expected} steps timed"
+
+
 def _recompile(record: RunRecord, measured: Measurement) -> Verdict:
     before, after = measured.compiled_graphs_before, measured.compiled_graphs_after
     if before is None or after is None:
@@ -163,6 +172,9 @@ def flops_limit(record: RunRecord) -> tuple[float | None, str]:
         ), "ceiling of any CPU with as many processors"
     if measured is None or case.peak_dtype is None:
         return None, f"no peak is defined for precision {case.precision}"
+    stated = measured.session.get("peak_flops_per_second")
+    if isinstance(stated, int | float) and stated > 0:
+        return stated * case.world_size, f"stated by the backend: {measured.session.get('peak_source')}"
     peak = peak_flops(str(measured.session.get("device_name")), case.peak_dtype)
     if isinstance(peak, MissingPeak):
         return None, peak.reason
@@ -172,9 +184,9 @@ def flops_limit(record: RunRecord) -> tuple[float | None, str]:
 def cpu_ceiling(logical_cpus: int, precision: str) -> float:
     """A bound that no CPU of 2026 exceeds, FLOP/s; for catching impossible numbers, not for utilisation.
 
-    6 GHz, and per cycle and processor 128 operations in fp32 (twice two 512-bit multiply-add units) or
-    2048 in bf16 (Intel AMX: 16 x 16 x 32 multiply-adds in 16 cycles, Intel 64 and IA-32 Optimization
-    Reference Manual).
+    6 GHz, and per cycle and processor twice what the widest units do: two 512-bit multiply-add units are 64
+    operations in fp32, Intel AMX is 1024 in bf16 (16 x 16 x 32 multiply-adds in 16 cycles, Intel 64 and
+    IA-32 Optimization Reference Manual).
     """
     return logical_cpus * 6e9 * (2048 if precision == "bf16-mixed" else 128)
 
@@ -252,6 +264,7 @@ GATES: dict[str, tuple[bool, Callable[[RunRecord, Measurement], Verdict]]] = {
     "synchronisation": (True, _synchronisation),
     PARITY: (True, _parity),
     "loss": (True, _loss),
+    "steps": (True, _steps),
     "recompile": (True, _recompile),
     "precision": (True, _precision),
     "device": (True, _device),

@@ -7,11 +7,16 @@ Format history (every version loads for ever; tests/golden holds a file of each)
     1   first format
 """
 
+import hashlib
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 SCHEMA_VERSION = 1
+
+HEADLINE_CONVENTION = "no-embedding, causal attention"
+"""The FLOP count behind utilisation and the below-peak gate: the work that must be done and no more."""
 
 Text = Annotated[str, Field(max_length=4000)]
 LongText = Annotated[str, Field(max_length=20000)]
@@ -40,7 +45,7 @@ class Window(Strict):
     """Since the measurement's origin."""
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     steps: Annotated[int, Field(gt=0)]
-    tokens: Count
+    tokens: Annotated[int, Field(gt=0)]
     """Real target tokens."""
     batch_wait_seconds: Seconds
     """Of `seconds`, time in which the host made batches."""
@@ -150,13 +155,22 @@ class Case(Strict):
     tokens_per_step: Count
     parameters: Count
     flops_per_token: dict[str, Count]
-    """By convention."""
-    precision: Text
+    """By convention; the headline's must be there."""
+    precision: Literal["fp32", "bf16-mixed", "fp64", "bf16-emulated"]
     peak_dtype: Literal["fp32", "bf16"] | None
     operand_fraction_bits: Count
     """Least the precision policy allows."""
     expected_first_loss: Number
     """ln(vocabulary) plus half the variance of the initial logits."""
+
+    @model_validator(mode="after")
+    def _is_itself(self) -> "Case":
+        canonical = json.dumps(self.specification, sort_keys=True, separators=(",", ":"))
+        if hashlib.sha256(canonical.encode()).hexdigest() != self.digest:
+            raise ValueError("digest is not that of the specification")
+        if HEADLINE_CONVENTION not in self.flops_per_token:
+            raise ValueError(f"flops_per_token lacks {HEADLINE_CONVENTION!r}")
+        return self
 
 
 class Reference(Strict):

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from results.compare import Comparison, Section
-from results.costs import PricedCase
+from results.costs import BOOK_MODELS, Cost, PricedCase
 from results.stats import Interval
 
 Format = Literal["table", "md", "json", "csv"]
@@ -22,7 +23,7 @@ HEADINGS = ("case", "runs", "tokens/s", "step ms", "start-up s", "GB", "peak %",
 def print_sections(sections: Sequence[Section], console: Console) -> None:
     """The comparison on a terminal, within 100 columns; verdicts and notes under each table."""
     for section in sections:
-        console.print(title(section), style="bold", highlight=False)
+        console.print(title(section), style="bold", highlight=False, markup=False)
         console.print(_table(section))
         for line in verdict_lines(section) + note_lines(section):
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
@@ -35,7 +36,7 @@ def _table(section: Section) -> Table:
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "case" else "right", no_wrap=heading != "case")
     for row in rows(section):
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 
@@ -66,10 +67,18 @@ def title(section: Section) -> str:
 def rows(section: Section) -> list[tuple[str, ...]]:
     """One row of text a case."""
     ratios = {comparison.case: comparison for comparison in section.comparisons}
-    return [_row(case, ratios.get(case.summary.label)) for case in section.cases]
+    model = shown_model(section)
+    return [_row(case, ratios.get(case.summary.label), model) for case in section.cases]
 
 
-def _row(case: PricedCase, comparison: Comparison | None) -> tuple[str, ...]:
+def shown_model(section: Section) -> str | None:
+    """The purchase model of the cost column: the first that prices every case that has a throughput, or None."""
+    priced = [case.costs.keys() for case in section.cases if case.summary.throughput is not None]
+    common = set.intersection(*map(set, priced)) if priced else set()
+    return next((model for model in ("user", *BOOK_MODELS) if model in common), None)
+
+
+def _row(case: PricedCase, comparison: Comparison | None, model: str | None) -> tuple[str, ...]:
     summary = case.summary
     starts = (summary.cold_start_seconds, summary.warm_start_seconds)
     return (
@@ -80,7 +89,7 @@ def _row(case: PricedCase, comparison: Comparison | None) -> tuple[str, ...]:
         " / ".join(MISSING if seconds is None else f"{seconds:.1f}" for seconds in starts),
         MISSING if summary.peak_memory_bytes is None else f"{summary.peak_memory_bytes / 1e9:.2f}",
         MISSING if summary.utilisation.fraction is None else f"{summary.utilisation.fraction:.1%}",
-        _cheapest_known(case),
+        f"{case.costs[model].usd_per_million_tokens:.4f}" if model and model in case.costs else MISSING,
         MISSING if comparison is None else _ratio(comparison.cost_ratio),
     )
 
@@ -91,12 +100,6 @@ def _speed(case: PricedCase) -> str:
         number = case.summary.unranked_tokens_per_second
         return MISSING if number is None else f"({number:,.0f})"
     return f"{speed.estimate:,.0f}" + (f" ±{speed.half_width:.1%}" if speed.half_width is not None else "")
-
-
-def _cheapest_known(case: PricedCase) -> str:
-    """The first price model's cost; every one is listed under the table."""
-    costs = list(case.costs.values())
-    return f"{costs[0].usd_per_million_tokens:.4f}" if costs else MISSING
 
 
 def _ratio(ratio: Interval | None) -> str:
@@ -112,20 +115,26 @@ def verdict_lines(section: Section) -> list[str]:
 
 
 def note_lines(section: Section) -> list[str]:
-    """Prices used or missing, utilisation's basis, problems; each said once."""
-    lines: list[str] = []
+    """Costs and prices, what is missing and why, utilisation's basis, problems; each said once."""
+    model = shown_model(section)
+    lines = [f"$/Mtoken: {model}" if model else "$/Mtoken: no purchase model has a price for every case"]
     for case in section.cases:
-        for model, cost in case.costs.items():
-            price = cost.price
-            lines.append(
-                f"{model}: {price.usd_per_hour:g} USD/h, {case.instance or 'this machine'} whole, {price.kind}, "
-                f"{price.region or 'any region'}, {price.as_of} ({price.source[:80]})"
-            )
+        lines += [_cost_line(case, model, cost) for model, cost in case.costs.items()]
         lines += [f"no cost ({model}): {reason}" for model, reason in case.missing.items()]
         lines += [f"{case.summary.label}: {case.idle}"] if case.idle else []
         lines.append(f"peak %: {case.summary.utilisation.basis}")
         lines += [f"{case.summary.label}: {problem}" for problem in case.summary.problems]
     return list(dict.fromkeys(lines))
+
+
+def _cost_line(case: PricedCase, model: str, cost: Cost) -> str:
+    price = cost.price
+    ends = "" if cost.low is None or cost.high is None else f" [{cost.low:.4f}, {cost.high:.4f}]"
+    return (
+        f"{case.summary.label}, {model}: {cost.usd_per_million_tokens:.4f}{ends} USD/Mtoken at {price.usd_per_hour:g} "
+        f"USD/h for {case.instance or 'this machine'} whole ({price.kind}, {price.region or 'region not stated'}, "
+        f"{price.as_of}; {price.source[:80]})"
+    )
 
 
 def _section_data(section: Section) -> dict[str, Any]:
@@ -158,6 +167,7 @@ def _case_data(case: PricedCase) -> dict[str, Any]:
         "instance": case.instance,
         "usd_per_million_tokens": {model: asdict(cost) for model, cost in case.costs.items()},
         "no_cost": dict(case.missing),
+        "idle": case.idle,
         "problems": list(summary.problems),
     }
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from results.compare import DEFAULT_MARGIN, Section, compare, group_cases, require_common_workload
+from results.compare import DEFAULT_MARGIN, Section, compare, group_cases, require_comparable
 from results.costs import PriceChoice, PricedCase, price_case
+from results.errors import PriceError
 from results.record import RunRecord
+from results.summary import machine_key
 
 
 def make_sections(
@@ -12,18 +14,28 @@ def make_sections(
 ) -> list[Section]:
     """One section a workload. Within one the first case is the baseline of all others.
 
-    With several sides (folders that are compared) the baseline of a case is the first one of its backend,
-    if that is another case.
+    With several sides (folders that are compared) the baseline of a case is the first one before it of its
+    backend and recipe.
 
     Raises:
         ComparisonError: sides without a common workload.
         PriceError: an unusable price or unknown instance.
     """
-    require_common_workload(sides)
+    require_comparable(sides)
+    _require_one_machine_for_one_price(sides, choice)
     priced: dict[str, list[PricedCase]] = {}
     for summary in group_cases(sides):
         priced.setdefault(summary.first.case.digest, []).append(price_case(summary, choice))
     return [_section(cases, margin, several_sides=len(sides) > 1) for cases in priced.values()]
+
+
+def _require_one_machine_for_one_price(sides: Mapping[str, Sequence[RunRecord]], choice: PriceChoice) -> None:
+    machines = {machine_key(record) for records in sides.values() for record in records}
+    undetected = {machine_key(r) for records in sides.values() for r in records if not r.environment.instance.name}
+    if choice.usd_per_hour is not None and len(machines) > 1:
+        raise PriceError("one --usd-per-hour for several machines", "price them apart: report each side by itself")
+    if choice.instance is not None and len(undetected) > 1:
+        raise PriceError("one --instance for several unknown machines", "report each side by itself")
 
 
 def _section(cases: Sequence[PricedCase], margin: float, *, several_sides: bool) -> Section:
@@ -41,7 +53,12 @@ def _section(cases: Sequence[PricedCase], margin: float, *, several_sides: bool)
 
 
 def _baseline(cases: Sequence[PricedCase], case: PricedCase) -> PricedCase:
-    """The first other case of the same backend, else the first case."""
-    backend = case.summary.first.case.backend
-    first = next(other for other in cases if other.summary.first.case.backend == backend)
-    return first if first is not case else cases[0]
+    """The first other case of the same backend and recipe, else of the same backend, else the first case."""
+
+    def kind(other: PricedCase) -> tuple[str, object]:
+        return other.summary.first.case.backend, other.summary.first.case.recipe.get("name")
+
+    earlier = cases[: cases.index(case)]
+    same_recipe = [other for other in earlier if kind(other) == kind(case)]
+    same_backend = [other for other in earlier if kind(other)[0] == kind(case)[0]]
+    return [*same_recipe, *same_backend, cases[0]][0]

@@ -34,11 +34,11 @@ class Interval:
         """Half the interval on the log scale: about the relative half-width."""
         return None if self.low is None or self.high is None else math.log(self.high / self.low) / 2
 
-    def inverse(self) -> "Interval":
-        """The interval of one over the quantity."""
-        low = None if self.high is None else 1 / self.high
-        high = None if self.low is None else 1 / self.low
-        return Interval(estimate=1 / self.estimate, low=low, high=high, runs=self.runs, method=self.method)
+    def widened(self, factor: float) -> "Interval":
+        """The same estimate with both ends further out by a factor above 1."""
+        low = None if self.low is None else self.low / factor
+        high = None if self.high is None else self.high * factor
+        return Interval(estimate=self.estimate, low=low, high=high, runs=self.runs, method=self.method)
 
     def times(self, factor: float) -> "Interval":
         """The interval of the quantity times a known positive factor."""

@@ -1,6 +1,6 @@
 """Records on disk: one file a run, written atomically, read strictly.
 
-A file that exists is whole. Names sort by round and order: `0003-01-torch-cpu.json`.
+A file that exists is whole. Names sort by role, round and order: `timed-0003-01-bytes-5m-torch-cpu.json`.
 """
 
 import json
@@ -41,10 +41,9 @@ def save(record: RunRecord, folder: Path) -> Path:
         RecordError: the folder cannot be written, or holds a record of this place already.
     """
     place = record.place
-    role = "cold" if place.role == "cold-start" else f"{place.round:04d}"
     backend = re.sub(r"[^A-Za-z0-9._-]", "_", record.case.backend)
     workload = re.sub(r"[^A-Za-z0-9._-]", "_", record.case.workload)
-    path = folder / f"{role}-{place.order:02d}-{workload}-{backend}.json"
+    path = folder / f"{place.role}-{place.round:04d}-{place.order:02d}-{workload}-{backend}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, record.model_dump_json(indent=1) + "\n")

@@ -6,9 +6,16 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from results.gates import achieved_flops, lost_by, may_be_ranked, tokens_per_second
+from results.gates import (
+    achieved_flops,
+    evaluate,
+    is_ranked,
+    lost_by,
+    tokens_per_second,
+    waits_for_parity,
+)
 from results.peaks import MissingPeak, peak_flops
-from results.record import RunRecord
+from results.record import HEADLINE_CONVENTION, RunRecord
 from results.stats import Interval, mean_interval
 
 
@@ -28,7 +35,7 @@ class CaseSummary:
     """Unique among the cases of one comparison."""
     records: tuple[RunRecord, ...]
     ranked: tuple[RunRecord, ...] = field(repr=False)
-    """Timed runs that passed every required gate; parity without a reference is left to the comparison."""
+    """Timed runs that passed every required gate, parity by reference or by another case's trajectory."""
     throughput: Interval | None
     """Tokens per second of everything the run used; None without a ranked run."""
     unranked_tokens_per_second: float | None
@@ -48,11 +55,14 @@ class CaseSummary:
         return self.records[0]
 
 
-def summarise(label: str, records: Sequence[RunRecord]) -> CaseSummary:
-    """The summary of one case's records, in any order."""
+def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: bool = False) -> CaseSummary:
+    """The summary of one case's records, in any order.
+
+    ``parity_confirmed``: another case's trajectory agrees, where there is no reference to hold against.
+    """
     ordered = tuple(sorted(records, key=lambda record: (record.created_at, record.run_id)))
     timed = [record for record in ordered if record.measurement and record.measurement.windows]
-    ranked = tuple(record for record in timed if may_be_ranked(record))
+    ranked = tuple(record for record in timed if is_ranked(record, parity_confirmed=parity_confirmed))
     shown = ranked or timed
     return CaseSummary(
         label=label,
@@ -65,7 +75,7 @@ def summarise(label: str, records: Sequence[RunRecord]) -> CaseSummary:
         warm_start_seconds=_start_up(ordered, "warm"),
         peak_memory_bytes=_peak_memory(shown),
         utilisation=_utilisation(shown),
-        problems=tuple(_problems(ordered)),
+        problems=tuple(_problems(ordered, parity_confirmed)),
     )
 
 
@@ -77,11 +87,25 @@ def case_key(record: RunRecord) -> tuple[str, ...]:
         record.case.backend,
         json.dumps(record.case.recipe, sort_keys=True),
         str(record.case.world_size),
-        environment.host_id,
+        *machine_key(record),
+        environment.python,
         environment.packages_sha256,
         environment.source_sha256,
         json.dumps(environment.variables, sort_keys=True),
         record.provenance,
+    )
+
+
+def machine_key(record: RunRecord) -> tuple[str, ...]:
+    """Runs with equal keys were made by one machine: the identifier alone survives a resize and a cloned disk."""
+    environment = record.environment
+    return (
+        environment.host_id,
+        str(environment.instance.name),
+        environment.cpu_model,
+        str(environment.logical_cpus),
+        str(environment.memory_bytes // 2**30),
+        str(environment.accelerator_driver),
     )
 
 
@@ -123,25 +147,27 @@ def _utilisation(records: Sequence[RunRecord]) -> Utilisation:
     achieved = _geometric_mean(map(achieved_flops, records)) / case.world_size
     return Utilisation(
         fraction=achieved / peak.flops_per_second,
-        basis=f"of {peak.flops_per_second / 1e12:g} TFLOP/s, dense {peak.dtype}, {peak.device}",
+        basis=f"{HEADLINE_CONVENTION}, of {peak.flops_per_second / 1e12:g} TFLOP/s, dense {peak.dtype}, {peak.device}",
     )
 
 
-def _problems(records: Sequence[RunRecord]) -> Iterable[str]:
+def _problems(records: Sequence[RunRecord], parity_confirmed: bool) -> Iterable[str]:
     lines: dict[str, int] = {}
     for record in records:
-        for line in _problems_of(record):
+        for line in _problems_of(record, parity_confirmed):
             lines[line] = lines.get(line, 0) + 1
     return (line if count == 1 else f"{line} ({count} runs)" for line, count in lines.items())
 
 
-def _problems_of(record: RunRecord) -> Iterable[str]:
+def _problems_of(record: RunRecord, parity_confirmed: bool) -> Iterable[str]:
     if record.status != "ok":
         yield f"{record.status}: {record.reason}"
-    lost = "note" if may_be_ranked(record) else "no rank"
     for gate in lost_by(record):
-        yield f"{lost}: gate {gate.id} {'failed' if gate.outcome == 'fail' else 'cannot tell'}: {gate.evidence}"
-    for gate in record.gates:
+        if not (parity_confirmed and waits_for_parity(record, gate)):
+            yield f"no rank: gate {gate.id} {'failed' if gate.outcome == 'fail' else 'cannot tell'}: {gate.evidence}"
+    if [gate.outcome for gate in evaluate(record)] != [gate.outcome for gate in record.gates]:
+        yield "note: judged again; the gates stored with the run say otherwise"
+    for gate in evaluate(record):
         if not gate.required and gate.outcome == "fail":
             yield f"note: gate {gate.id} failed"
 

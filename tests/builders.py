@@ -1,12 +1,15 @@
 """Makes valid run records for tests of results: plausible by default, any part replaced."""
 
 import hashlib
+import json
 from typing import Any
 
 from results.gates import evaluate
 from results.record import RunRecord
 
 WINDOWS = 8
+STEPS = 1 + 4 + 3 * 4 + 4 * WINDOWS
+"""First step, one warm-up window, one self-check, the windows."""
 
 REFERENCE = {
     "losses": [5.5 * 0.98**step for step in range(20)],
@@ -35,6 +38,9 @@ def make_record(
         for parent in parents:
             owner = owner[parent]
         owner[last] = value
+    case = content["case"]
+    canonical = json.dumps(case["specification"], sort_keys=True, separators=(",", ":"))
+    case["digest"] = hashlib.sha256(canonical.encode()).hexdigest()
     record = RunRecord.model_validate(content, strict=False)
     return record.model_copy(update={"gates": evaluate(record)}) if with_gates else record
 
@@ -48,7 +54,7 @@ def _plausible(
     losses: list[float | None] | None,
     reference: bool,
 ) -> dict[str, Any]:
-    own = losses if losses is not None else [5.5 * 0.98**step for step in range(60)]
+    own = losses if losses is not None else [5.5 * 0.98**step for step in range(STEPS)]
     seconds = 4 * 256 / tokens_per_second
     window = {"seconds": seconds, "steps": 4, "tokens": 1024, "batch_wait_seconds": 0.0}
     run_id = hashlib.sha256(f"{backend}/{suite_id}/{round_}/{tokens_per_second}".encode()).hexdigest()[:32]
@@ -70,7 +76,6 @@ def _plausible(
         },
         "case": {
             "workload": "smoke",
-            "digest": "c" * 64,
             "specification": {"model": {"dim": 64}, "precision": "fp32"},
             "backend": backend,
             "device_type": "cpu",

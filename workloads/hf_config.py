@@ -50,6 +50,9 @@ _IRRELEVANT = {
 }  # fmt: skip
 """Keys that do not change a training step of fixed sequence length, or that are read elsewhere here."""
 
+_FAMILY_NORM_EPSILON = 1e-6
+"""What transformers' LlamaConfig takes where the file is silent."""
+
 _SCALING = {
     "factor": "factor",
     "low_freq_factor": "low_frequency_factor",
@@ -72,6 +75,7 @@ def model_from_hf_config(path: Path) -> Model:
     _refuse_unknown(path, table)
     renamed = {_RENAMED[key]: value for key, value in table.items() if key in _RENAMED and value is not None}
     renamed.setdefault("kv_heads", renamed.get("heads"))
+    renamed.setdefault("norm_epsilon", _FAMILY_NORM_EPSILON)
     return _validated(path, renamed | _rotary(path, table))
 
 
@@ -101,11 +105,16 @@ def _refuse_unknown(path: Path, table: Mapping[str, Any]) -> None:
 
 def _rotary(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     """Base and scaling, from ``rope_parameters`` (transformers 5) or ``rope_theta`` and ``rope_scaling``."""
-    parameters = dict(table.get("rope_parameters") or table.get("rope_scaling") or {})
+    given = table.get("rope_parameters") or table.get("rope_scaling") or {}
+    if not isinstance(given, dict):
+        raise WorkloadError(f"{path}: the rotary parameters are not a table", "give a complete Llama config.json")
+    parameters = dict(given)
     base = parameters.pop("rope_theta", table.get("rope_theta", 10000.0))
     kind = parameters.pop("rope_type", parameters.pop("type", "default"))
-    if kind == "default":
+    if kind == "default" and not parameters:
         return {"rotary_base": base}
+    if kind == "default":
+        raise WorkloadError(f"{path}: rotary {', '.join(parameters)} is not implemented", "known: rope_theta")
     if kind != "llama3":
         raise WorkloadError(f"{path}: rope_type {kind!r} is not implemented", "known: default, llama3")
     if parameters.keys() != _SCALING.keys():

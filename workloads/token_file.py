@@ -1,4 +1,8 @@
-"""Flat files of uint16 or uint32 token ids, the layout of nanoGPT and llm.c's training data without a header."""
+"""Flat files of uint16 or uint32 token ids, as nanoGPT and llm.c write them.
+
+nanoGPT's have no header; llm.c's begin with 256 int32 (magic number, version, number of tokens, zeros),
+which are recognised and skipped.
+"""
 
 import hashlib
 from pathlib import Path
@@ -12,6 +16,10 @@ from workloads.spec import Data
 
 TokenType = Literal["uint16", "uint32"]
 _BLOCK_BYTES = 2**24
+
+_LLMC_HEADER_BYTES = 1024
+_LLMC_MAGIC = (20240520, 20240801)
+"""First int32 of llm.c's files of uint16 and of uint32 tokens (llm.c, dev/data/data_common.py)."""
 
 
 def token_file_data(path: Path, dtype: TokenType, vocab_size: int) -> Data:
@@ -39,18 +47,28 @@ def open_tokens(data: Data) -> NDArray[np.uint16] | NDArray[np.uint32]:
     if data.path is None:
         raise WorkloadError("this workload's token file is not on this machine", "name it with --data FILE.bin")
     try:
-        return np.memmap(data.path, dtype=np.dtype(data.dtype or "uint16"), mode="r")
+        offset = _header_bytes(Path(data.path))
+        return np.memmap(data.path, dtype=np.dtype(data.dtype or "uint16"), mode="r", offset=offset)
     except (OSError, ValueError) as error:
         raise WorkloadError(f"{data.path}: {error}", "give a file of token ids") from None
 
 
 def _scan(path: Path, dtype: "np.dtype[np.generic]") -> tuple[str, int]:
-    size = path.stat().st_size
-    if size == 0 or size % dtype.itemsize:
+    header = _header_bytes(path)
+    size = path.stat().st_size - header
+    if size <= 0 or size % dtype.itemsize:
         raise WorkloadError(f"{path}: {size} bytes is not a whole number of {dtype} tokens", "is the file cut short?")
     sha256, largest = hashlib.sha256(), 0
     with path.open("rb") as file:
+        sha256.update(file.read(header))
         while block := file.read(_BLOCK_BYTES):
             sha256.update(block)
             largest = max(largest, int(np.frombuffer(block, dtype=dtype).max()))
     return sha256.hexdigest(), largest
+
+
+def _header_bytes(path: Path) -> int:
+    with path.open("rb") as file:
+        start = file.read(_LLMC_HEADER_BYTES)
+    known = len(start) == _LLMC_HEADER_BYTES and int.from_bytes(start[:4], "little", signed=True) in _LLMC_MAGIC
+    return _LLMC_HEADER_BYTES if known else 0

@@ -8,7 +8,7 @@ import pytest
 from backends import cuda, host
 from backends.contract import Rank
 from backends.errors import BackendError, Unavailable
-from backends.recipe import Recipe, load_recipe, resolve
+from backends.recipe import Recipe, custom_recipe, load_recipe, resolve
 from backends.registry import backend_entry_points, load_backend
 from workloads.catalog import find_workload
 
@@ -42,6 +42,21 @@ def test_a_broken_recipe_is_one_line(tmp_path: Path, content: str, said: str) ->
         load_recipe(path)
     with pytest.raises(BackendError):
         load_recipe(tmp_path / "none.toml")
+
+
+def test_a_users_recipe_never_poses_as_the_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("compile = 'off'")
+    assert (custom_recipe(path).name, custom_recipe(path).track) == ("mine", "custom")
+
+
+@pytest.mark.parametrize("engine", ["torch", "jax"])
+def test_what_an_engine_does_not_implement_is_refused(engine: str) -> None:
+    module = pytest.importorskip(f"backends.engine_{engine}", exc_type=ImportError)
+    session = module.TorchSession if engine == "torch" else module.JaxSession
+    workload = find_workload("smoke")
+    with pytest.raises(BackendError, match="flash"):
+        session(workload, resolve(Recipe(attention="flash"), workload), "cpu", Rank())
 
 
 def test_gpus_are_counted_by_their_device_files(tmp_path: Path) -> None:

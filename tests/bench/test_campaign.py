@@ -140,7 +140,7 @@ def test_garbage_from_a_worker_is_a_failure_not_a_crash(
     monkeypatch.setattr("bench.process.sys.executable", str(impostor))
     end = run_worker(job_line(make_case(), "cold", PLAN), {}, 20.0, lambda progress: None)
     assert end.status == "failed"
-    assert end.measurement is None
+    assert end.reason == "the worker's answer was not understood"
 
 
 def test_a_worker_does_not_outlive_its_parent(plugin) -> None:
@@ -183,6 +183,31 @@ def test_rounds_are_whole_and_in_an_order_of_their_own(tmp_path: Path) -> None:
     assert all(firsts.count(name) >= 5 for name in "abc")
     assert schedule(campaign, seed="1") == turns
     assert schedule(campaign, seed="2") != turns
+
+
+def test_every_cold_start_has_a_record_and_a_cold_cache(plugin, tmp_path: Path) -> None:
+    plugin()
+    records = run(tmp_path, "mine", runs=1, cold_starts=3)
+    assert [record.measurement.start_up.cache for record in records if record.measurement] == ["cold"] * 3 + ["warm"]
+    assert len(list((tmp_path / "records").iterdir())) == 4, "records and nothing else: caches are gone"
+
+
+def test_a_start_that_failed_leaves_the_next_one_cold(plugin, tmp_path: Path) -> None:
+    flag = tmp_path / "failed-once"
+    plugin(f"import pathlib; p = pathlib.Path({str(flag)!r}); p.exists() or (p.touch(), os._exit(1))")
+    first, second = run(tmp_path, "mine", runs=1, cold_starts=1)
+    assert first.status == "failed"
+    assert second.measurement is not None
+    assert second.measurement.start_up.cache == "cold"
+
+
+def test_a_failed_run_names_nobody(plugin, tmp_path: Path) -> None:
+    plugin(f"raise ValueError('no {Path.home()}/model, MY_TOKEN=tok-9, /home/alice/x')")
+    (record,) = run(tmp_path, "mine")
+    assert record.status == "failed"
+    text = record.model_dump_json()
+    for private in ("tok-9", "alice", str(tmp_path), f"{Path.home()}/model"):
+        assert private not in text
 
 
 def test_a_record_names_nobody(plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

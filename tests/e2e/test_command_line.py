@@ -98,10 +98,28 @@ def test_every_format(measured: Path, form: str) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_comparing_a_folder_with_itself(measured: Path) -> None:
-    done = fairchip("compare", str(measured), str(measured))
+def test_comparing_two_measurements(measured: Path, tmp_path: Path) -> None:
+    assert fairchip("bench", "--suite", "smoke", "--out", str(tmp_path / "two")).returncode == 0
+    done = fairchip("compare", str(measured), str(tmp_path / "two"))
     assert done.returncode == 0, done.stderr
-    assert "1.000" in done.stdout
+    assert "two: torch-cpu (eager) against one: torch-cpu (eager): cost ratio" in done.stdout
+    assert "two: jax-cpu against one: jax-cpu: cost ratio" in done.stdout
+
+
+def test_a_folder_is_not_compared_with_itself(measured: Path) -> None:
+    done = fairchip("compare", str(measured), str(measured))
+    assert done.returncode == 2
+    assert "share runs" in done.stderr
+
+
+def test_a_workload_file_names_its_token_file_by_content(tmp_path: Path) -> None:
+    text = (ROOT / "workloads" / "catalog" / "smoke.toml").read_text().split("[data]")[0]
+    (tmp_path / "t.bin").write_bytes(bytes(1000))
+    data = f'kind = "tokens"\ndtype = "uint16"\npath = "t.bin"\nsha256 = "{"0" * 64}"\n'
+    (tmp_path / "mine.toml").write_text(f"{text}[data]\n{data}")
+    done = fairchip("run", "--workload", "mine.toml", "--backend", "torch-cpu", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "has sha256" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -112,6 +130,8 @@ def test_comparing_a_folder_with_itself(measured: Path) -> None:
         (["bench", "--suite", "smok"], "unknown suite 'smok'", "smoke"),
         (["bench", "--instance", "c8i.2xlrge"], "c8i.2xlrge", "c8i.2xlarge"),
         (["bench", "--usd-per-hour", "0"], "0.0", "positive"),
+        (["bench", "--suite", "node"], "several devices", "chip"),
+        (["run", "--workload", "smoke", "--backend", "torch-cpu", "--usd-per-hour", "nan"], "nan", "positive"),
         (["report", "nowhere"], "nowhere", "folder"),
         (["report", "--as-of", "tomorrow"], "tomorrow", "YYYY-MM-DD"),
         (["compare", "one"], "two or more", "report"),
@@ -161,7 +181,7 @@ def test_an_interruption_keeps_what_is_finished_and_leaves_no_worker(tmp_path: P
     assert process.returncode == 130
     assert "interrupted; finished runs are in x" in said
     assert not psutil.wait_procs(workers, timeout=10)[1]
-    assert [path.name for path in (tmp_path / "x").glob("*.json")] == ["cold-00-smoke-jax-cpu.json"]
+    assert [path.name for path in (tmp_path / "x").glob("*.json")] == ["cold-start-0000-00-smoke-jax-cpu.json"]
 
 
 def test_records_are_never_mixed_into_a_folder_that_has_some(measured: Path) -> None:

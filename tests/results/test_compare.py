@@ -5,9 +5,10 @@ import math
 import random
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 
 import pytest
-from builders import make_record
+from builders import STEPS, make_record
 from rich.console import Console
 
 from results.compare import Section, differing_fields
@@ -17,6 +18,7 @@ from results.frame import run_frame
 from results.record import RunRecord
 from results.render import as_json, markdown, print_sections
 from results.report import make_sections
+from results.store import load_all, save
 
 TODAY = PriceChoice(as_of=date(2026, 11, 22))
 NOISE = [0.01, -0.01, 0.0, 0.005, -0.005]
@@ -86,10 +88,18 @@ def test_without_a_reference_the_cases_must_track_each_other() -> None:
     ours = case("torch-cpu", 1000.0, reference=False)
     (same,) = sections(ours, case("jax-cpu", 1100.0, reference=False))
     assert same.comparisons[0].verdict == "better"
-    other = [5.5 * 0.97**step for step in range(60)]
+    other = [5.5 * 0.97**step for step in range(STEPS)]
     (parted,) = sections(ours, case("jax-cpu", 1100.0, reference=False, losses=other))
     assert parted.comparisons[0].verdict == "none"
-    assert "trajectories part" in parted.comparisons[0].sentence
+    assert "no ranked run" in parted.comparisons[0].sentence
+    (alone,) = sections(ours)
+    assert "(1,000)" in markdown([alone]), "without anything to confirm it, a number has no rank"
+
+
+def test_a_reference_on_one_side_only_does_not_excuse_the_other() -> None:
+    wrong = [5.5 * 0.97**step for step in range(STEPS)]
+    (section,) = sections(case("torch-cpu", 1000.0), case("jax-cpu", 1100.0, reference=False, losses=wrong))
+    assert section.comparisons[0].verdict == "none"
 
 
 def test_two_machines_need_a_matched_price() -> None:
@@ -97,13 +107,76 @@ def test_two_machines_need_a_matched_price() -> None:
     there = case("torch-cpu", 1500.0, host_id="9" * 32, suite_id="8" * 32)
     (section,) = make_sections({"here": here, "there": there}, TODAY)
     assert section.comparisons[0].basis == "no matched price"
-    (section,) = make_sections({"here": here, "there": there}, PriceChoice(as_of=TODAY.as_of, instance="c8i.2xlarge"))
+    rented = {"provider": "aws", "name": "c8i.2xlarge", "source": "DMI"}
+    here = case("torch-cpu", 1000.0, environment__instance=rented)
+    there = case("torch-cpu", 1500.0, host_id="9" * 32, suite_id="8" * 32, environment__instance=rented)
+    (section,) = make_sections({"here": here, "there": there}, TODAY)
     (comparison,) = section.comparisons
     assert comparison.basis == "on-demand"
     assert comparison.cost_ratio is not None
     assert comparison.cost_ratio.method == "Welch t on runs"
     assert comparison.verdict == "better"
     assert "these two machines" in comparison.sentence
+
+
+def test_a_resized_machine_is_another_machine() -> None:
+    """The identifier survives a change of instance type; the price does not."""
+    small, large = ({"provider": "aws", "name": name, "source": "DMI"} for name in ("c8i.2xlarge", "c8i.4xlarge"))
+    ours = case("torch-cpu", 1000.0, environment__instance=small)
+    theirs = case("torch-cpu", 1500.0, suite_id="8" * 32, environment__instance=large)
+    (section,) = make_sections({"A": ours, "B": theirs}, TODAY)
+    (comparison,) = section.comparisons
+    assert comparison.basis == "on-demand"
+    assert comparison.cost_ratio is not None
+    assert comparison.cost_ratio.estimate == pytest.approx(2 / 1.5, rel=1e-3)
+
+
+def test_a_detected_machine_keeps_its_price() -> None:
+    rented = {"provider": "aws", "name": "p5.48xlarge", "source": "DMI"}
+    choice = PriceChoice(as_of=TODAY.as_of, instance="c8i.2xlarge")
+    (section,) = sections(case("torch-cpu", 1000.0, environment__instance=rented), choice=choice)
+    assert section.cases[0].instance == "p5.48xlarge"
+
+
+def test_one_price_is_not_for_several_machines() -> None:
+    here, there = case("torch-cpu", 1000.0), case("torch-cpu", 1500.0, host_id="9" * 32, suite_id="8" * 32)
+    for choice in (
+        PriceChoice(as_of=TODAY.as_of, usd_per_hour=1.0),
+        PriceChoice(as_of=TODAY.as_of, instance="c8i.2xlarge"),
+    ):
+        with pytest.raises(PriceError, match="several"):
+            make_sections({"here": here, "there": there}, choice)
+
+
+def test_a_detected_machine_of_no_table_costs_nothing_but_says_why() -> None:
+    rented = {"provider": "aws", "name": "m5.large", "source": "DMI"}
+    (section,) = sections(case("torch-cpu", 1000.0, environment__instance=rented))
+    assert section.cases[0].costs == {}
+    assert "m5.large" in markdown([section])
+
+
+def test_an_unknown_region_is_a_mistake() -> None:
+    choice = PriceChoice(as_of=TODAY.as_of, instance="c8i.2xlarge", region="us-eats-1")
+    with pytest.raises(PriceError) as caught:
+        sections(case("torch-cpu", 1000.0), choice=choice)
+    assert "us-east-1" in caught.value.hint
+
+
+def test_the_allowance_for_hosts_makes_no_difference_equal() -> None:
+    """4 % cheaper with a 2 % margin is undecided between machines, not equal."""
+    rented = {"provider": "aws", "name": "c8i.2xlarge", "source": "DMI"}
+    calm = [0.0005, -0.0005, 0.0, 0.0, 0.0]
+    here = case("torch-cpu", 1000.0, noise=calm, environment__instance=rented)
+    there = case("torch-cpu", 1040.0, noise=calm, host_id="9" * 32, suite_id="8" * 32, environment__instance=rented)
+    (section,) = make_sections({"here": here, "there": there}, TODAY)
+    assert section.comparisons[0].verdict == "undecided"
+    assert section.comparisons[0].margin == 0.02
+
+
+def test_a_run_is_not_compared_with_itself() -> None:
+    records = case("torch-cpu", 1000.0)
+    with pytest.raises(ComparisonError, match="share runs"):
+        make_sections({"A": records, "B": records}, TODAY)
 
 
 def test_instances_of_the_records_set_their_prices() -> None:
@@ -124,7 +197,7 @@ def test_instances_of_the_records_set_their_prices() -> None:
 
 
 def test_different_work_is_refused_with_the_fields() -> None:
-    other = case("torch-cpu", 1.0, case__digest="0" * 64, case__specification={"model": {"dim": 65}, "seed": 1})
+    other = case("torch-cpu", 1.0, suite_id="8" * 32, case__specification={"model": {"dim": 65}, "seed": 1})
     with pytest.raises(ComparisonError) as caught:
         make_sections({"A": case("torch-cpu", 1.0), "B": other}, TODAY)
     for field in ("model.dim", "precision", "seed"):
@@ -138,6 +211,8 @@ def test_differing_fields_are_dotted_and_sorted() -> None:
 def test_idle_rented_chips_are_said() -> None:
     rented = {"provider": "aws", "name": "p5.48xlarge", "source": "DMI"}
     (section,) = sections(case("torch-cpu", 1000.0, environment__instance=rented))
+    assert "used 0 of 8 H100-SXM" in markdown([section])
+    (section,) = sections(case("torch-cuda", 1000.0, environment__instance=rented, case__device_type="cuda"))
     assert "used 1 of 8 H100-SXM" in markdown([section])
 
 
@@ -158,14 +233,18 @@ def test_ones_own_price() -> None:
         sections(case("torch-cpu", 1000.0), choice=PriceChoice(as_of=TODAY.as_of, usd_per_hour=0.0))
 
 
-def test_order_and_duplication_change_nothing() -> None:
-    records = case("torch-cpu", 1000.0) + case("jax-cpu", 1100.0)
-    mixed = [records[0], *records[1:], *records[2:7]]
-    random.Random(1).shuffle(mixed)
-    mixed.sort(key=lambda record: record.case.backend != "torch-cpu")
-    unique = list({record.run_id: record for record in mixed}.values())
-    one, other = make_sections({"": records}, TODAY), make_sections({"": unique}, TODAY)
-    assert one[0].comparisons[0].cost_ratio == other[0].comparisons[0].cost_ratio
+def test_order_and_duplication_of_files_change_nothing(tmp_path: Path) -> None:
+    records = case("torch-cpu", 1000.0) + case("jax-cpu", 1100.0, place__case_index=1)
+    one, other = tmp_path / "one", tmp_path / "other"
+    for record in records:
+        save(record, one)
+    for number, record in enumerate(random.Random(1).sample(records * 2, 20)):
+        save(record, other / str(number))
+    ratios = [
+        make_sections({"": load_all(paths)}, TODAY)[0].comparisons[0].cost_ratio
+        for paths in ([one], [other], [other, one])
+    ]
+    assert ratios[0] == ratios[1] == ratios[2]
 
 
 def test_cold_starts_are_not_throughput() -> None:
@@ -201,6 +280,9 @@ def test_the_frame_has_a_row_a_run() -> None:
     assert frame["tokens_per_second"].mean() == pytest.approx(1000, rel=0.01)
 
 
-def test_a_hostile_name_stays_text() -> None:
-    (section,) = sections(case("<script>|x", 1000.0))
-    assert "<script>" not in markdown([section])
+@pytest.mark.parametrize("name", ["<script>|x", "a[/b]", "x[red]y"])
+def test_a_hostile_name_stays_text(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = sections(case(name, 1000.0, case__workload=name))
+    assert "<script>" not in markdown(found)
+    print_sections(found, Console(width=200))
+    assert capsys.readouterr().out.count(name) >= 2

@@ -4,7 +4,7 @@ import math
 import random
 
 import pytest
-from builders import WINDOWS, make_record
+from builders import STEPS, WINDOWS, make_record
 from scipy.stats import t as student_t
 
 from results.gates import GATES, STUDENT_T_999, cpu_ceiling, evaluate, is_ranked, lost_by, self_check_noise
@@ -27,7 +27,7 @@ def _window(**changes: float) -> dict:
 
 
 CHECK = {"steps": 4, "once_seconds": 1.0, "twice_seconds": 2.0, "idle_seconds": 0.0}
-FALLING = [5.5 * 0.98**step for step in range(60)]
+FALLING = [5.5 * 0.98**step for step in range(STEPS)]
 SABOTAGE = {
     "a synchronisation that costs": (
         "synchronisation",
@@ -35,12 +35,20 @@ SABOTAGE = {
     ),
     "half of the work missing": (
         "synchronisation",
-        {"measurement__self_checks": [CHECK | {"twice_seconds": 1.1}] * 3},
+        {"measurement__self_checks": [CHECK | {"twice_seconds": 1.1}]},
     ),
     "another trajectory": ("parity", {"losses": [5.5, 5.4, *FALLING[2:]]}),
     "NaN": ("loss", {"losses": [*FALLING[:30], None, *FALLING[31:]]}),
-    "a loss that does not fall": ("loss", {"losses": [5.5] * 60}),
+    "a loss that does not fall": ("loss", {"losses": [5.5] * STEPS}),
     "a loss that starts elsewhere": ("loss", {"losses": [loss + 3 for loss in FALLING]}),
+    "steps that never came back": ("steps", {"losses": FALLING[:-1]}),
+    "time that does not grow with the work, in one noisy window": (
+        "synchronisation",
+        {
+            "measurement__windows": [_window(seconds=1.0)],
+            "measurement__self_checks": [CHECK | {"twice_seconds": 1.0}],
+        },
+    ),
     "a recompilation in a window": ("recompile", {"measurement__compiled_graphs_after": 2}),
     "bf16 posing as fp32": ("precision", {"measurement__session__operand_fraction_bits": 7}),
     "tf32 posing as fp32": ("precision", {"measurement__session__operand_fraction_bits": 10}),
@@ -79,6 +87,24 @@ def test_an_advisory_gate_is_shown_and_keeps_the_rank(name: str) -> None:
     record = make_record(**changes)
     assert outcome(record, gate) == "fail"
     assert is_ranked(record)
+
+
+def test_a_run_is_judged_now_and_not_by_what_was_stored() -> None:
+    record = make_record(losses=[5.5] * STEPS)
+    flattered = record.model_copy(update={"gates": make_record().gates})
+    assert not is_ranked(flattered)
+
+
+def test_a_simulated_run_is_never_ranked() -> None:
+    assert not is_ranked(make_record(provenance="simulated"))
+
+
+def test_a_backend_may_state_its_own_peak_with_a_source() -> None:
+    stated = {"measurement__session__peak_flops_per_second": 1e12, "measurement__session__peak_source": "data sheet"}
+    changes = {"case__device_type": "mychip", "measurement__session__device_type": "mychip"}
+    assert outcome(make_record(**changes), "below-peak") == "unknown"
+    assert is_ranked(make_record(**changes, **stated))
+    assert not is_ranked(make_record(**changes, **stated, tokens_per_second=1e7))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ GOLDEN = sorted((ROOT / "tests" / "golden").glob("record-v*.json"))
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     record = make_record()
     path = save(record, tmp_path / "new" / "folder")
-    assert path.name == "0000-00-smoke-torch-cpu.json"
+    assert path.name == "timed-0000-00-smoke-torch-cpu.json"
     assert load(path) == record
     assert [entry.name for entry in path.parent.iterdir()] == [path.name], "no draft is left behind"
 
@@ -57,6 +57,8 @@ def test_the_same_file_twice_is_one_run(tmp_path: Path) -> None:
         (lambda c: c | {"place": c["place"] | {"round": "1"}}, "place.round"),
         (lambda c: c | {"plan": c["plan"] | {"window_seconds": float("inf")}}, "plan.window_seconds"),
         (lambda c: c | {"reason": "x" * 5000}, "reason"),
+        (lambda c: c | {"case": c["case"] | {"digest": "0" * 64}}, "digest is not that of the specification"),
+        (lambda c: c | {"case": c["case"] | {"flops_per_token": {"6N": 1}}}, "lacks"),
         (lambda c: [c], "the file"),
     ],
 )

@@ -60,6 +60,15 @@ def test_32_bit_tokens(tmp_path: Path) -> None:
     assert (batch_source(workload)(0).inputs == 70_000).all()
 
 
+def test_the_header_of_llm_c_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "train.bin"
+    header = np.zeros(256, np.int32)
+    header[:3] = (20240520, 1, 500)
+    path.write_bytes(header.tobytes() + np.full(500, 7, np.uint16).tobytes())
+    workload = replace(SMOKE, data=token_file_data(path, "uint16", 256))
+    assert all((batch_source(workload)(step).inputs == 7).all() for step in range(50))
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(b"", "0 bytes"), (b"abc", "3 bytes"), (np.full(9, 300, np.uint16).tobytes(), "holds token 300")],

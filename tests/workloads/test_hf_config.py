@@ -65,6 +65,7 @@ def test_defaults_of_the_family(tmp_path: Path) -> None:
     model = model_from_hf_config(_write(tmp_path, rope_scaling=None, num_key_value_heads="absent", head_dim=None))
     assert model.rotary_scaling is None
     assert model.kv_heads == model.heads
+    assert model_from_hf_config(_write(tmp_path, rms_norm_eps="absent")).norm_epsilon == 1e-6
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,8 @@ def test_defaults_of_the_family(tmp_path: Path) -> None:
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "yarn"),
         ({"rope_scaling": {"rope_type": "llama3", "factor": 2.0}}, "low_freq_factor"),
+        ({"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}}, "partial_rotary_factor"),
+        ({"rope_scaling": "linear"}, "rotary parameters"),
         ({"hidden_size": "2048"}, "dim"),
         ({"hidden_size": "absent"}, "dim"),
     ],

@@ -18,6 +18,8 @@ from workloads.spec import Model
 
 Parameters = Mapping[str, Array]
 
+ATTENTIONS = ("product", "sdpa")
+
 
 @dataclass(frozen=True)
 class Numerics:

@@ -16,6 +16,8 @@ from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
 from workloads.spec import Model
 
+ATTENTIONS = ("product", "sdpa", "sdpa-master")
+
 
 @dataclass(frozen=True)
 class Numerics:
