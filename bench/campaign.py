@@ -3,13 +3,14 @@
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 from backends.registry import availability, load_backend
+from bench.compile_caches import CacheState, CompileCaches
 from bench.describe import record_case, record_plan, record_reference
 from bench.environment import CACHE_MARK, read_environment, with_variables
 from bench.plan import Case, MeasurePlan
@@ -20,8 +21,6 @@ from bench.worker import job_line
 from results.gates import evaluate
 from results.record import Environment, Place, RunRecord
 from results.store import prepare, save
-
-COLD_PLAN = {"windows": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +50,11 @@ class Turn:
     round: int
     order: int
 
+    @property
+    def cold_start_number(self) -> int:
+        """Which cold start this is; 0 for timed runs, which share the first one's cache."""
+        return self.round if self.role == "cold-start" else 0
+
 
 def schedule(campaign: Campaign, seed: str) -> list[Turn]:
     """Cold starts first, then every round in an order of its own, so that a drift favours no case."""
@@ -76,7 +80,7 @@ def run_campaign(campaign: Campaign, display: Display) -> list[RunRecord]:
     suite_id, environment = uuid.uuid4().hex, read_environment()
     records: list[RunRecord] = []
     with TemporaryDirectory(prefix="fairchip-cache-", ignore_cleanup_errors=True) as folder:
-        caches = _Caches(Path(folder))
+        caches = CompileCaches(Path(folder))
         for turn in schedule(campaign, suite_id):
             display.start(turn.case.name, turn.role, turn.round)
             record = run_turn(campaign, turn, suite_id, environment, caches, display.progress)
@@ -91,16 +95,16 @@ def run_turn(
     turn: Turn,
     suite_id: str,
     environment: Environment,
-    caches: "_Caches",
+    caches: CompileCaches,
     on_progress: Callable[[str, int, int], None],
 ) -> RunRecord:
     """One run and its record, whatever happens in it."""
     case, created = turn.case, datetime.now(UTC)
     plan = campaign.plan if turn.role == "timed" else _cold(campaign.plan)
-    cache, state = caches.of(turn)
+    cache, state = caches.of(case, turn.cold_start_number)
     variables, end = _run_worker(case, plan, cache, state, on_progress)
     if end.status == "ok":
-        caches.filled(turn)
+        caches.filled(case, turn.cold_start_number)
     shown = {name: value.replace(str(cache), CACHE_MARK) for name, value in variables.items()}
     record = RunRecord(
         schema_version=1,
@@ -134,7 +138,7 @@ def _run_worker(
     case: Case,
     plan: MeasurePlan,
     cache: Path,
-    state: Literal["cold", "warm"],
+    state: CacheState,
     on_progress: Callable[[str, int, int], None],
 ) -> tuple[Mapping[str, str], WorkerEnd]:
     """The variables that the backend asked for, and how the worker ended; a plug-in may fail in any way."""
@@ -155,27 +159,6 @@ def _ended(status: Literal["unavailable", "failed"], reason: str) -> WorkerEnd:
     return WorkerEnd(status=status, reason=reason, measurement=None, stderr_tail="", host_samples=())
 
 
-class _Caches:
-    """Compile caches, one a case: empty for its cold starts, then shared by its runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._filled: set[str] = set()
-
-    def of(self, turn: Turn) -> tuple[Path, Literal["cold", "warm"]]:
-        """Folder and state of the cache for this run; a cold start after the first has a folder of its own."""
-        name = self._name(turn)
-        return self._folder / name, "warm" if name in self._filled else "cold"
-
-    def filled(self, turn: Turn) -> None:
-        """The run ended well, so its cache holds what it compiled."""
-        self._filled.add(self._name(turn))
-
-    def _name(self, turn: Turn) -> str:
-        case = turn.case
-        again = f"-cold{turn.round}" if turn.role == "cold-start" and turn.round > 0 else ""
-        return f"{case.workload.digest[:12]}-{case.backend}-{case.recipe.name}{again}".replace("/", "_")
-
-
 def _cold(plan: MeasurePlan) -> MeasurePlan:
-    return MeasurePlan(**{**asdict(plan), **COLD_PLAN})
+    """A cold start is the first step alone."""
+    return replace(plan, windows=0)

@@ -6,13 +6,20 @@ succeeded, 130 interrupted. Frameworks and the reporting libraries are imported 
 """
 
 import sys
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bench.errors import EXPECTED, UsageError
+
+if TYPE_CHECKING:
+    from bench.campaign import Campaign
+    from bench.plan import Case, MeasurePlan
+    from results.costs import PriceChoice
+    from results.record import RunRecord
 
 app = typer.Typer(
     name="fairchip",
@@ -67,7 +74,8 @@ def bench(
     chosen = find_suite(suite) if suite else default_suite()
     _say(f"suite {chosen.name}: {chosen.question}")
     cases = suite_cases(chosen)
-    _run(chosen.name, cases, chosen.plan, chosen.runs, chosen.cold_starts, out, choice, margin, strict)
+    campaign = _campaign(chosen.name, cases, chosen.plan, chosen.runs, chosen.cold_starts, out)
+    _measure(campaign, choice, margin, strict)
 
 
 @app.command(
@@ -113,7 +121,7 @@ def run(
     cases = [make_case(chosen, name, recipe) for name in dict.fromkeys([*backend, *(more_backends or [])])]
     steps = 1 if all(case.device_type == "cpu" for case in cases) else 10
     plan = MeasurePlan(windows=windows, minimum_steps_per_window=steps, time_limit_seconds=time_limit)
-    _run(chosen.name, cases, plan, runs, cold_starts, out, choice, margin, strict)
+    _measure(_campaign(chosen.name, cases, plan, runs, cold_starts, out), choice, margin, strict)
 
 
 @app.command(name="list", epilog="Example:  fairchip list")
@@ -184,38 +192,35 @@ def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD..
         print(make_reference(find_workload(name)))
 
 
-def _run(
-    name: str,
-    cases: list[Any],
-    plan: Any,
-    runs: int,
-    cold_starts: int,
-    out: Path | None,
-    choice: Any,
-    margin: float,
-    strict: bool,
-) -> None:
-    from bench.campaign import Campaign, run_campaign
-    from bench.progress import Display
+def _campaign(
+    name: str, cases: "list[Case]", plan: "MeasurePlan", runs: int, cold_starts: int, out: Path | None
+) -> "Campaign":
+    from bench.campaign import Campaign
 
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = out or RUNS_FOLDER / f"{stamp}-{Path(name).stem}"
-    campaign = Campaign(suite=name, cases=cases, plan=plan, runs=runs, cold_starts=cold_starts, folder=folder)
-    _say(f"{campaign.total_runs} runs; records go to {folder}")
+    return Campaign(suite=name, cases=cases, plan=plan, runs=runs, cold_starts=cold_starts, folder=folder)
+
+
+def _measure(campaign: "Campaign", choice: "PriceChoice", margin: float, strict: bool) -> None:
+    from bench.campaign import run_campaign
+    from bench.progress import Display
+
+    _say(f"{campaign.total_runs} runs; records go to {campaign.folder}")
     try:
         with Display(campaign.total_runs) as display:
             records = run_campaign(campaign, display)
     except KeyboardInterrupt:
-        _say(f"fairchip: interrupted; finished runs are in {folder}")
+        _say(f"fairchip: interrupted; finished runs are in {campaign.folder}")
         raise typer.Exit(130) from None
-    _conclude(folder, records, choice, margin)
+    _conclude(campaign.folder, records, choice, margin)
     if all(record.status != "ok" for record in records):
         raise typer.Exit(3)
     if strict and not _all_hold(records):
         raise typer.Exit(1)
 
 
-def _all_hold(records: list[Any]) -> bool:
+def _all_hold(records: "list[RunRecord]") -> bool:
     """Whether every run ended well and every timed one kept its rank."""
     from results.compare import group_cases
 
@@ -224,7 +229,7 @@ def _all_hold(records: list[Any]) -> bool:
     return ranked == timed and all(record.status == "ok" for record in records)
 
 
-def _conclude(folder: Path, records: list[Any], choice: Any, margin: float) -> None:
+def _conclude(folder: Path, records: "list[RunRecord]", choice: "PriceChoice", margin: float) -> None:
     """Table, report file and places; without the reporting libraries, the places and what to install."""
     from results.render import markdown
     from results.report import make_sections
@@ -236,10 +241,13 @@ def _conclude(folder: Path, records: list[Any], choice: Any, margin: float) -> N
         print(f"report:  {folder / 'report.md'}")
     except ModuleNotFoundError as error:
         _say(f"no comparison: it needs {error.name}; install it with: make setup, or pip install -e '.[report]'")
-    print(f"records: {folder}")
+    finally:
+        print(f"records: {folder}")
 
 
-def _print_comparison(sides: Any, choice: Any, margin: float, format_: Format) -> None:
+def _print_comparison(
+    sides: "Mapping[str, list[RunRecord]]", choice: "PriceChoice", margin: float, format_: Format
+) -> None:
     from rich.console import Console
 
     from results.render import as_json, markdown, print_sections
@@ -260,20 +268,18 @@ def _print_comparison(sides: Any, choice: Any, margin: float, format_: Format) -
         print_sections(sections, console if console.is_terminal else Console(width=100))
 
 
-def _price_choice(instance: str | None, region: str | None, usd_per_hour: float | None, as_of: str | None) -> Any:
-    from results.costs import PriceChoice
-    from results.instances import find_instance
-    from results.prices import user_price
+def _price_choice(
+    instance: str | None, region: str | None, usd_per_hour: float | None, as_of: str | None
+) -> "PriceChoice":
+    from results.costs import PriceChoice, require_usable
 
     try:
         day = date.fromisoformat(as_of) if as_of else datetime.now(UTC).date()
     except ValueError:
         raise UsageError(f"--as-of {as_of!r} is not a day", "write it as YYYY-MM-DD") from None
-    if instance is not None:
-        find_instance(instance)
-    if usd_per_hour is not None:
-        user_price(usd_per_hour, instance=instance or "this machine", as_of=day)
-    return PriceChoice(as_of=day, instance=instance, region=region, usd_per_hour=usd_per_hour)
+    choice = PriceChoice(as_of=day, instance=instance, region=region, usd_per_hour=usd_per_hour)
+    require_usable(choice)
+    return choice
 
 
 def _side_names(sides: list[Path]) -> list[str]:

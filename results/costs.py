@@ -64,6 +64,21 @@ class PricedCase:
         return {model: usd for model, usd in prices.items() if usd is not None}
 
 
+def require_usable(choice: PriceChoice) -> None:
+    """Refuse a choice that names something unknown, before anything is measured.
+
+    Raises:
+        PriceError: an instance or region that no table knows, or a price that is not positive.
+    """
+    if choice.instance is not None:
+        find_instance(choice.instance)
+    regions = {price.region for price in load_price_book()} - {"", EVERY_REGION}
+    if choice.region is not None and choice.region not in regions:
+        raise PriceError(f"unknown region {choice.region!r}", did_you_mean(choice.region, regions))
+    if choice.usd_per_hour is not None:
+        user_price(choice.usd_per_hour, instance="this machine", as_of=choice.as_of)
+
+
 def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
     """Costs of a case under the reader's price, or under the price book for the machine it ran on.
 
@@ -72,10 +87,8 @@ def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
     Raises:
         PriceError: a chosen instance or region that no table knows, or a price that is not positive.
     """
-    detected = summary.first.environment.instance.name
-    name = detected or choice.instance
-    if choice.instance is not None:
-        find_instance(choice.instance)
+    require_usable(choice)
+    name = summary.first.environment.instance.name or choice.instance
     rented = known_instance(name)
     if choice.usd_per_hour is not None:
         own = user_price(choice.usd_per_hour, instance=name or "this machine", as_of=choice.as_of)
@@ -102,9 +115,6 @@ def _idle(summary: CaseSummary, instance: Instance) -> str:
 
 
 def _book_prices(book: PriceBook, instance: str, choice: PriceChoice) -> dict[str, PriceObservation | MissingPrice]:
-    regions = {price.region for price in book} - {"", EVERY_REGION}
-    if choice.region is not None and choice.region not in regions:
-        raise PriceError(f"unknown region {choice.region!r}", did_you_mean(choice.region, regions))
     priced = {price.instance for price in book}
     if instance not in priced:
         return {model: _unpriced(instance, model, choice.as_of) for model in BOOK_MODELS}

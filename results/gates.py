@@ -13,7 +13,7 @@ from results.record import HEADLINE_CONVENTION, Gate, HostSample, Measurement, O
 
 SYNC_FRACTION = 0.005
 """Largest share of T(2k) that a synchronisation, or a missing half of the work, may make up."""
-SCALING_FRACTION = 0.2
+SCALING_FRACTION = 0.3
 """However noisy the windows are, twice the work must take twice the time to within this."""
 STUDENT_T_999 = (636.6, 31.60, 12.92, 8.61, 6.87, 5.96, 5.41, 5.04, 4.78, 4.59)
 """Two-sided 99.9 % quantile for 1, 2, ... 10 degrees of freedom (any table of Student's t)."""

@@ -1,6 +1,7 @@
-"""Shared by all tests: a state folder of their own, frameworks in modes that hide nothing."""
+"""Shared by all tests: a state folder of their own."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # helpers beside this file: parity_workload, builders
 
 
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's host identifier."""
-    monkeypatch.setenv("FAIRCHIP_STATE", str(tmp_path_factory.getbasetemp() / "state"))
+@pytest.fixture(autouse=True, scope="session")
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's host identifier; all of them are one host."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAIRCHIP_STATE", str(tmp_path_factory.mktemp("state")))
+        yield

@@ -102,7 +102,7 @@ def test_comparing_two_measurements(measured: Path, tmp_path: Path) -> None:
     assert fairchip("bench", "--suite", "smoke", "--out", str(tmp_path / "two")).returncode == 0
     done = fairchip("compare", str(measured), str(tmp_path / "two"))
     assert done.returncode == 0, done.stderr
-    assert "two: torch-cpu (eager) against one: torch-cpu (eager): cost ratio" in done.stdout
+    assert "two: torch-cpu (eager) against one: torch-cpu (eager): cost ratio" in done.stdout, done.stdout
     assert "two: jax-cpu against one: jax-cpu: cost ratio" in done.stdout
 
 
@@ -130,6 +130,7 @@ def test_a_workload_file_names_its_token_file_by_content(tmp_path: Path) -> None
         (["bench", "--suite", "smok"], "unknown suite 'smok'", "smoke"),
         (["bench", "--instance", "c8i.2xlrge"], "c8i.2xlrge", "c8i.2xlarge"),
         (["bench", "--usd-per-hour", "0"], "0.0", "positive"),
+        (["bench", "--region", "us-eats-1"], "us-eats-1", "us-east-1"),
         (["bench", "--suite", "node"], "several devices", "chip"),
         (["run", "--workload", "smoke", "--backend", "torch-cpu", "--usd-per-hour", "nan"], "nan", "positive"),
         (["report", "nowhere"], "nowhere", "folder"),
