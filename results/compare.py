@@ -6,14 +6,14 @@ machine the price cancels.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
 from results.costs import PricedCase
 from results.errors import ComparisonError
-from results.gates import deviations
+from results.parity import MUTUAL_PARITY, is_confirmed, parity_gap
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval, paired_ratio, welch_ratio
 from results.summary import CaseSummary, case_key, log_throughput, machine_key, summarise
@@ -23,11 +23,6 @@ DEFAULT_MARGIN = 0.02
 
 HOST_ALLOWANCE = 0.03
 """By which the interval is widened at both ends where hosts differ: machines of one type differ among themselves."""
-
-PARITY_STEPS = 20
-
-MUTUAL_PARITY = {"fp32": 2e-5, "bf16-mixed": 1e-2, "fp64": 1e-10}
-"""Largest relative difference of two loss trajectories where no float64 reference exists."""
 
 Verdict = Literal["better", "worse", "equal", "undecided", "none"]
 
@@ -72,36 +67,9 @@ def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
             groups.setdefault((side, *case_key(record)), []).append(record)
     labels = _labels(groups, len(sides) > 1)
     return [
-        summarise(label, records, parity_confirmed=_is_confirmed(records, groups.values()))
+        summarise(label, records, parity_confirmed=is_confirmed(records, groups.values()))
         for label, records in zip(labels, groups.values(), strict=True)
     ]
-
-
-def _is_confirmed(records: Sequence[RunRecord], cases: Iterable[Sequence[RunRecord]]) -> bool:
-    """Whether another case of the same work tracks these runs, step by step."""
-    others = [case for case in cases if case is not records and case[0].case.digest == records[0].case.digest]
-    return any(parity_gap(records, other) <= MUTUAL_PARITY[records[0].case.precision] for other in others)
-
-
-def parity_gap(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> float:
-    """Largest relative loss difference, over the first steps, of any timed runs of two cases; inf without any."""
-    mine, other = (
-        [_first_losses(r) for r in side if r.measurement and r.measurement.windows] for side in (ours, theirs)
-    )
-    gaps = [_gap(one, two) for one in mine for two in other]
-    return max(gaps, default=math.inf)
-
-
-def _first_losses(record: RunRecord) -> list[float | None]:
-    steps = record.measurement.steps if record.measurement else ()
-    return [step.loss for step in steps[:PARITY_STEPS]]
-
-
-def _gap(ours: Sequence[float | None], theirs: Sequence[float | None]) -> float:
-    steps = min(len(ours), len(theirs))
-    if steps == 0 or None in theirs[:steps]:
-        return math.inf
-    return max(deviations(ours[:steps], [loss for loss in theirs[:steps] if loss is not None]))
 
 
 def _labels(groups: Mapping[tuple[str, ...], Sequence[RunRecord]], several_sides: bool) -> list[str]:
@@ -159,11 +127,10 @@ def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARG
         return [_judge(baseline, case, "same machine, the price cancels", slower, margin)]
     matched = sorted(baseline.usd_per_hour.keys() & case.usd_per_hour.keys())
     if not matched:
-        return [
-            _without_verdict(
-                baseline, case, margin, "no matched price", "no verdict: no purchase model has a price on both sides"
-            )
-        ]
+        faster = throughput_ratio(case.summary, baseline.summary)
+        ends = "" if faster.low is None or faster.high is None else f" [{faster.low:.3f}, {faster.high:.3f}]"
+        why = f"{faster.estimate:.3f} times{ends} the tokens per second; no purchase model prices both sides"
+        return [_without_verdict(baseline, case, margin, "no matched price", why)]
     wider = slower.widened(1 + HOST_ALLOWANCE)
     return [
         _judge(baseline, case, model, wider.times(case.usd_per_hour[model] / baseline.usd_per_hour[model]), margin)

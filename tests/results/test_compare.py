@@ -107,6 +107,7 @@ def test_two_machines_need_a_matched_price() -> None:
     there = case("torch-cpu", 1500.0, host_id="9" * 32, suite_id="8" * 32)
     (section,) = make_sections({"here": here, "there": there}, TODAY)
     assert section.comparisons[0].basis == "no matched price"
+    assert "1.500 times" in section.comparisons[0].sentence
     rented = {"provider": "aws", "name": "c8i.2xlarge", "source": "DMI"}
     here = case("torch-cpu", 1000.0, environment__instance=rented)
     there = case("torch-cpu", 1500.0, host_id="9" * 32, suite_id="8" * 32, environment__instance=rented)
