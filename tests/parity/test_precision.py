@@ -12,7 +12,7 @@ jax = pytest.importorskip("jax")
 from backends.contract import Rank  # noqa: E402
 from backends.engine_jax import JaxSession  # noqa: E402
 from backends.engine_jax import probe_products as jax_probe  # noqa: E402
-from backends.engine_torch import TorchSession  # noqa: E402
+from backends.engine_torch import TorchSession, total_norm  # noqa: E402
 from backends.engine_torch import probe_products as torch_probe  # noqa: E402
 from backends.recipe import Recipe, resolve  # noqa: E402
 from workloads.catalog import find_workload  # noqa: E402
@@ -65,6 +65,12 @@ def _gradients(session_class: type, workload: Workload) -> dict[str, np.ndarray]
             session._forward_backward(inputs, targets)
         names = [name for name, _ in session.model.named_parameters()]
         return dict(zip(names, (g.double().numpy() for g in session.gradients()), strict=True))
+
+
+def test_the_gradient_norm_keeps_its_digits_over_large_matrices() -> None:
+    gradients = [torch.randn(8192, 256, generator=torch.Generator().manual_seed(0)), torch.ones(7)]
+    true = total_norm([gradient.double() for gradient in gradients])
+    assert abs(total_norm(gradients) - true) / true < 2e-6
 
 
 @pytest.mark.parametrize(("precision", "bits"), [("fp32", 23), ("bf16-mixed", 7), ("fp64", 52)])
