@@ -52,6 +52,7 @@ class _Reading:
 
     @classmethod
     def now(cls, worker_pid: int) -> "_Reading":
+        """What the host has spent until now."""
         times = psutil.cpu_times()
         stolen = getattr(times, "steal", None)
         idle = times.idle + getattr(times, "iowait", 0.0) + (stolen or 0.0)

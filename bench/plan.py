@@ -13,7 +13,7 @@ class MeasurePlan:
     windows: int = 8
     """Timed windows; 0 ends the run after its first step."""
     window_seconds: float = 1.0
-    """Least length of a window."""
+    """Aimed length of a window: K is the least number of steps that takes as long at the pace of the warm-up."""
     minimum_steps_per_window: int = 1
     """Least optimizer steps of a window: 10 on accelerators, 1 on a CPU."""
     warmup_minimum_steps: int = 20

@@ -32,7 +32,7 @@ POLICIES: dict[Precision, PrecisionPolicy] = {
     "fp64": PrecisionPolicy(master="float64", operands="float64", operand_fraction_bits=52, peak_dtype=None),
     "fp32": PrecisionPolicy(master="float32", operands="float32", operand_fraction_bits=23, peak_dtype="fp32"),
     "bf16-mixed": PrecisionPolicy(master="float32", operands="bfloat16", operand_fraction_bits=7, peak_dtype="bf16"),
-    # What bf16-mixed means, computed exactly but for its roundings: for deriving tolerances, never timed.
+    # What bf16-mixed means, computed exactly but for its roundings: for deriving tolerances, not for timing.
     "bf16-emulated": PrecisionPolicy(
         master="float64", operands="float64", rounded_to="bfloat16", operand_fraction_bits=7, peak_dtype=None
     ),

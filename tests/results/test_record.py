@@ -87,7 +87,7 @@ def test_missing_files_and_empty_folders(tmp_path: Path) -> None:
 
 
 def test_the_published_schema_is_the_code(tmp_path: Path) -> None:
-    """Refresh with: python -c 'from results.record import ...; see CONTRIBUTING.md."""
+    """CONTRIBUTING.md has the command that refreshes it."""
     published = json.loads((ROOT / "docs" / "record.schema.json").read_text())
     assert published == json_schema()
 
