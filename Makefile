@@ -24,7 +24,7 @@ TEST_EXTRAS := torch,jax,report,test,lint
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report doctor test lint clean
+.PHONY: help setup bench smoke compare report doctor test reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' Makefile
@@ -39,7 +39,7 @@ bench: ## measure on this machine: every backend that it has, one suite
 
 smoke: ## the smallest suite: does everything run, and is it valid?
 	@$(SETUP) $(BENCH_EXTRAS)
-	@$(RUN) bench bench --suite smoke --strict $(ARGS)
+	@$(RUN) bench bench --suite smoke --strict --again $(ARGS)
 
 compare: ## compare records: make compare ARGS="A B"
 	@$(SETUP) report
@@ -55,6 +55,10 @@ doctor: ## say what this machine can run, and for the rest why not
 
 test: lint ## lint, then run the tests
 	@$(RUN) pytest $(ARGS)
+
+reliability: ## inject every fault a hundred times, fuzz longer, and write docs/reliability.md
+	@$(SETUP) $(TEST_EXTRAS)
+	@FAIRCHIP_FAULTS=100 FAIRCHIP_FUZZ=2000 FAIRCHIP_RELIABILITY_PAGE=1 $(RUN) pytest tests/reliability tests/fuzz $(ARGS)
 
 lint: ## check style, types and the arrows between the packages
 	@$(SETUP) $(TEST_EXTRAS)

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from backends.recipe import Recipe
-from workloads.data import Batch
 from workloads.spec import Workload
+
+if TYPE_CHECKING:
+    from workloads.data import Batch
 
 Scalar = str | int | float | bool | None
 
@@ -73,7 +75,7 @@ class Sampler(Protocol):
 class Session(Protocol):
     """One workload open on one backend in one process; a context manager."""
 
-    def step(self, batch: Batch) -> None:
+    def step(self, batch: "Batch") -> None:
         """Enqueue one full optimizer step (forward, backward, clip, update). May return early."""
         ...
 

@@ -1,7 +1,7 @@
 """torch and jax on one Nvidia GPU: thin devices on the same engines as the CPU's."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ class TorchCuda(TorchBackend):
 
     def probe(self) -> Availability:
         """Available with a GPU and a CUDA build of torch."""
-        return _probe("torch", _torch_has_cuda(), "install a CUDA build of torch")
+        return _probe("torch", _torch_has_cuda, "install a CUDA build of torch")
 
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables and the compile cache; TF32 off everywhere."""
@@ -37,8 +37,7 @@ class JaxCuda(JaxBackend):
 
     def probe(self) -> Availability:
         """Available with a GPU and jax's CUDA plug-in."""
-        plugin = any(re.fullmatch(r"jax-cuda\d+-plugin", d.name or "") for d in distributions())
-        return _probe("jax", plugin, "pip install -U 'jax[cuda13]' (or cuda12 for drivers before 580)")
+        return _probe("jax", _jax_has_cuda, "pip install -U 'jax[cuda13]' (or cuda12 for drivers before 580)")
 
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables, the compile cache, and the CUDA platform only; TF32 off everywhere."""
@@ -50,13 +49,13 @@ class JaxCuda(JaxBackend):
         }
 
 
-def _probe(framework: str, has_cuda: bool, fix: str) -> Availability:
+def _probe(framework: str, has_cuda: Callable[[], bool], fix: str) -> Availability:
     count = gpu_count()
     if count == 0:
         return _unavailable("no Nvidia GPU: /dev has no nvidia device", "run on a machine with one")
     if find_spec(framework) is None:
         return _unavailable(f"{framework} is not installed", f"make setup, or pip install -e '.[{framework}]'")
-    if not has_cuda:
+    if not has_cuda():
         return _unavailable(f"the installed {framework} has no CUDA support", fix)
     return Availability(available=True, device_type="cuda", device_count=count)
 
@@ -80,3 +79,8 @@ def _torch_has_cuda() -> bool:
     folders = list(spec.submodule_search_locations or ()) if spec else []
     texts = [path.read_text(encoding="utf-8") for folder in folders if (path := Path(folder) / "version.py").exists()]
     return "+cu" in label or any(re.search(r"^cuda\b.*=\s*['\"]\d", text, re.MULTILINE) for text in texts)
+
+
+def _jax_has_cuda() -> bool:
+    """Whether jax's CUDA plug-in is installed, of whichever CUDA version."""
+    return any(re.fullmatch(r"jax-cuda\d+-plugin", found.name or "") for found in distributions())

@@ -21,9 +21,10 @@ from backends.recipe import Recipe
 from workloads.data import Batch
 from workloads.models import llama_jax
 from workloads.models.llama_jax import Numerics
-from workloads.parameters import initial_parameters, is_decayed
+from workloads.parameters import initial_parameters
 from workloads.precision import POLICIES
 from workloads.schedule import step_scalars
+from workloads.shapes import is_decayed
 from workloads.spec import Optimizer, Workload
 
 Tree = dict[str, Array]

@@ -17,9 +17,10 @@ from backends.host import cxx_compiler, peak_resident_memory
 from backends.recipe import Recipe
 from workloads.data import Batch
 from workloads.models.llama_torch import ATTENTIONS, Llama, Numerics
-from workloads.parameters import initial_parameters, is_decayed
+from workloads.parameters import initial_parameters
 from workloads.precision import POLICIES
 from workloads.schedule import step_scalars
+from workloads.shapes import is_decayed
 from workloads.spec import Workload
 
 _CLIP_EPSILON = 1e-6

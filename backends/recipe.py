@@ -1,8 +1,8 @@
 """How one backend runs a workload without changing its mathematics. Data, recorded whole on every run."""
 
 import json
-import tomllib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -10,10 +10,17 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from backends.errors import BackendError
+from workloads.files import read_toml
+from workloads.names import LONGEST_NAME, fault_of_name, name_of_file
 from workloads.spec import Workload
 
 SHIPPED = "as-is"
 """Name and track of every backend's own recipe."""
+
+_LARGEST = {"micro_batch": 2**24, "micro_batch_tokens": 2**48, "threads": 2**12}
+"""A workload has no more sequences and tokens in a step, a machine no more processors."""
+_LONGEST_VARIABLE = 10_000
+"""Characters; the kernel takes 128 KiB for one variable (execve(2))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +54,10 @@ def load_recipe(path: Path) -> Recipe:
     """A recipe from a TOML file.
 
     Raises:
-        BackendError: unreadable, broken TOML, unknown key or wrong type; the message names file and field.
+        BackendError: unreadable, broken TOML, unknown key, wrong type or impossible value; names file and field.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _RECIPE.validate_json(json.dumps(table))
+        recipe = _RECIPE.validate_json(json.dumps(read_toml(path)))
     except OSError as error:
         raise BackendError(f"{path}: {error.strerror or error}", "give the path of a recipe TOML file") from None
     except ValidationError as error:
@@ -60,6 +66,8 @@ def load_recipe(path: Path) -> Recipe:
         raise BackendError(f"{path}: {where}: {first['msg'].lower()}", "see backends/recipes/") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise BackendError(f"{path}: not a recipe: {error}", "see backends/recipes/") from None
+    _check(recipe, str(path))
+    return recipe
 
 
 def custom_recipe(path: Path) -> Recipe:
@@ -69,7 +77,32 @@ def custom_recipe(path: Path) -> Recipe:
         BackendError: as `load_recipe`.
     """
     recipe = load_recipe(path)
-    return replace(recipe, track="custom", name=path.stem if recipe.name == SHIPPED else recipe.name)
+    name = name_of_file(path) if recipe.name == SHIPPED else recipe.name
+    named = replace(recipe, track="custom", name=name)
+    _check(named, str(path))
+    return named
+
+
+def _check(recipe: Recipe, origin: str) -> None:
+    for fault, hint in _faults(recipe):
+        raise BackendError(f"{origin}: {fault}", hint)
+
+
+def _faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What cannot work whatever the workload is, each with a hint."""
+    for field_name in ("name", "attention"):
+        fault = fault_of_name(getattr(recipe, field_name))
+        if fault is not None:
+            yield f"{field_name} {fault}", f"give 1 to {LONGEST_NAME} printable characters"
+    for field_name, largest in _LARGEST.items():
+        number = getattr(recipe, field_name)
+        if number is not None and not 1 <= number <= largest:
+            yield f"{field_name} is {number}", f"give a whole number from 1 to {largest}"
+    for variable, value in recipe.environment.items():
+        if fault_of_name(variable) or "=" in variable:
+            yield f"environment.{variable[:LONGEST_NAME]} is no name of a variable", 'write NAME = "value"'
+        if "\0" in value or len(value) > _LONGEST_VARIABLE:
+            yield f"environment.{variable} holds a NUL or is too long", f"at most {_LONGEST_VARIABLE} characters"
 
 
 def shipped_recipe(backend: str) -> Recipe:
@@ -86,10 +119,14 @@ def resolve(recipe: Recipe, workload: Workload) -> Recipe:
     total = workload.global_batch
     if recipe.micro_batch is None:
         limit = total if recipe.micro_batch_tokens is None else recipe.micro_batch_tokens // workload.sequence_length
-        micro_batch = max(size for size in range(1, total + 1) if total % size == 0 and size <= max(1, limit))
-        return replace(recipe, micro_batch=micro_batch)
+        return replace(recipe, micro_batch=_largest_divisor(total, max(1, limit)))
     if recipe.micro_batch < 1 or total % recipe.micro_batch:
         raise BackendError(
             f"micro_batch {recipe.micro_batch} does not divide the global batch {total}", "give a divisor"
         )
     return recipe
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    return max(size for divisor in small for size in (divisor, number // divisor) if size <= limit)

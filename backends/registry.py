@@ -5,7 +5,8 @@ unavailable with the reason, never hidden and never fatal.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 from backends.contract import Availability, Backend
@@ -43,22 +44,39 @@ def load_backend(name: str) -> Backend:
         near = difflib.get_close_matches(name, points, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(points)}"
         raise BackendError(f"unknown backend {name!r}", hint)
-    try:
-        backend = points[name].load()()
-    except Exception as error:  # a plug-in may fail in any way
-        raise BackendError(
-            f"backend {name!r} of {_owner(points[name])} fails to load: {type(error).__name__}: {error}",
-            "reinstall or uninstall that package",
-        ) from error
-    if not isinstance(backend, Backend):
-        raise BackendError(f"{points[name].value} is not a backend", "see docs/add-a-backend.md")
-    return backend
+    return _loaded(points[name])
 
 
 def availability(name: str) -> Availability:
     """What `Backend.probe` says, or unavailable with the reason if the backend cannot even be loaded."""
+    return _probed(partial(load_backend, name))
+
+
+def availabilities() -> dict[str, Availability]:
+    """The same of every declared backend by name, sorted; reads the package metadata once.
+
+    Raises:
+        BackendError: two distributions declare one name.
+    """
+    return {name: _probed(partial(_loaded, point)) for name, point in backend_entry_points().items()}
+
+
+def _loaded(point: EntryPoint) -> Backend:
     try:
-        return load_backend(name).probe()
+        backend = point.load()()
+    except Exception as error:  # a plug-in may fail in any way
+        raise BackendError(
+            f"backend {point.name!r} of {_owner(point)} fails to load: {type(error).__name__}: {error}",
+            "reinstall or uninstall that package",
+        ) from error
+    if not isinstance(backend, Backend):
+        raise BackendError(f"{point.value} is not a backend", "see docs/add-a-backend.md")
+    return backend
+
+
+def _probed(load: Callable[[], Backend]) -> Availability:
+    try:
+        return load().probe()
     except BackendError as error:
         return Availability(available=False, device_type="", reason=error.message, fix=error.hint)
     except Exception as error:  # a plug-in's probe may fail in any way

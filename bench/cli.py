@@ -1,38 +1,36 @@
 """The command line. Data goes to standard output, progress and errors to standard error.
 
-Exit codes: 0 done, 1 a run failed or lost its rank under --strict, 2 a user's mistake, 3 no run
-succeeded, 130 interrupted. Frameworks and the reporting libraries are imported by the commands that need them, so that
-`--help` stays quick.
+Frameworks and the reporting libraries are imported by the commands that need them, so that `--help` stays quick.
+Every example of a help text is run by a test.
 """
 
 import sys
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.errors import EXPECTED, UsageError
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.campaign import Campaign
     from bench.plan import Case, MeasurePlan
-    from results.costs import PriceChoice
-    from results.record import RunRecord
+    from bench.schedule import Campaign
+
+
+def _examples(*lines: str) -> str:
+    """An epilog whose lines are kept as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
 
 app = typer.Typer(
     name="fairchip",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     help="The same transformer training step on Trainium, Nvidia and CPU: tokens per second and dollars per token.",
+    epilog=_examples("fairchip doctor", "fairchip bench", "fairchip report --usd-per-hour 0.10"),
 )
-
-RUNS_FOLDER = Path("results") / "runs"
-
-Format = Literal["table", "md", "json", "csv"]
 
 InstanceOption = Annotated[
     str | None, typer.Option("--instance", help="Rented machine, such as c8i.2xlarge, if it is not detected.")
@@ -43,17 +41,29 @@ UsdOption = Annotated[
 RegionOption = Annotated[str | None, typer.Option("--region", help="Region whose price to use, such as us-east-2.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Day of the prices, YYYY-MM-DD; default today.")]
 MarginOption = Annotated[
-    float, typer.Option("--margin", min=0.0, max=1.0, help="Cost differences below this share decide nothing.")
+    float,
+    typer.Option("--margin", min=0.0, max=1.0, help="Cost differences below this share decide nothing."),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to print the comparison.")]
+FormatOption = Annotated[
+    Literal["table", "md", "json", "csv"], typer.Option("--format", help="How to print the comparison.")
+]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Folder for the records; default results/runs/<time>-<suite>.")
+    Path | None,
+    typer.Option("--out", help="Folder for the records; default: results/runs/TIME-SUITE, or where it was begun."),
+]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="Measure anew, into a new folder, what was begun or finished before.")
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 if any run failed or lost its rank.")]
 
 
 @app.command(
-    epilog="Examples:  fairchip bench   |   fairchip bench --suite smoke   |   fairchip bench --instance c8i.2xlarge"
+    epilog=_examples(
+        "fairchip bench",
+        "fairchip bench --suite smoke --strict --again",
+        "fairchip bench --instance c8i.2xlarge --region us-east-1",
+        "fairchip bench --usd-per-hour 0.10 --out results/runs/mine",
+    )
 )
 def bench(
     suite: Annotated[
@@ -66,26 +76,37 @@ def bench(
     as_of: AsOfOption = None,
     margin: MarginOption = 0.02,
     strict: StrictOption = False,
+    again: AgainOption = False,
 ) -> None:
-    """Run a suite on every available backend and print the comparison."""
+    """Measure a suite on every backend here, print the comparison.
+
+    The same command goes on where an interrupted one stopped.
+    """
+    from bench.comparing import price_choice
+    from bench.entry import say
+    from bench.measuring import measure_and_compare
     from bench.suite import default_suite, find_suite, suite_cases
 
-    choice = _price_choice(instance, region, usd_per_hour, as_of)
+    choice = price_choice(instance, region, usd_per_hour, as_of)
     chosen = find_suite(suite) if suite else default_suite()
-    _say(f"suite {chosen.name}: {chosen.question}")
-    cases = suite_cases(chosen)
-    campaign = _campaign(chosen.name, cases, chosen.plan, chosen.runs, chosen.cold_starts, out)
-    _measure(campaign, choice, margin, strict)
+    say(f"suite {chosen.name}: {chosen.question}")
+    campaign = _campaign(chosen.name, suite_cases(chosen), chosen.plan, chosen.runs, chosen.cold_starts)
+    raise typer.Exit(measure_and_compare(campaign, out, choice, margin=margin, strict=strict, again=again))
 
 
 @app.command(
-    epilog="Examples:  fairchip run --workload bytes-5m --backend torch-cpu jax-cpu   |   "
-    "fairchip run --workload llama-tiny --precision bf16-mixed --backend torch-cpu --runs 3"
+    epilog=_examples(
+        "fairchip run --workload bytes-5m --backend torch-cpu jax-cpu",
+        "fairchip run --workload llama-tiny --precision bf16-mixed --backend torch-cpu --runs 3",
+        "fairchip run --workload my.toml --data tokens.bin --backend torch-cpu",
+        "fairchip run --workload smoke --recipe my-recipe.toml --backend torch-cpu",
+        "fairchip run --workload llama-tiny --hf-config config.json --backend jax-cpu",
+    )
 )
 def run(
     workload: Annotated[str, typer.Option("--workload", help="Name of the catalog, or a TOML file.")],
     backend: Annotated[list[str], typer.Option("--backend", help="Backends to compare; the first is the baseline.")],
-    more_backends: Annotated[list[str] | None, typer.Argument(metavar="[BACKEND]...", help="More backends.")] = None,
+    more_backends: Annotated[list[str] | None, typer.Argument(metavar="BACKEND", help="More backends.")] = None,
     precision: Annotated[
         Literal["fp32", "bf16-mixed"] | None, typer.Option("--precision", help="Replaces the workload's policy.")
     ] = None,
@@ -110,29 +131,36 @@ def run(
     as_of: AsOfOption = None,
     margin: MarginOption = 0.02,
     strict: StrictOption = False,
+    again: AgainOption = False,
 ) -> None:
-    """Run one workload on the backends you name and print the comparison."""
+    """Measure one workload on the backends you name.
+
+    The same command goes on where an interrupted one stopped.
+    """
+    from bench.comparing import price_choice
+    from bench.measuring import measure_and_compare
     from bench.plan import MeasurePlan
     from bench.suite import make_case
     from bench.workload_choice import choose_workload
 
-    choice = _price_choice(instance, region, usd_per_hour, as_of)
+    choice = price_choice(instance, region, usd_per_hour, as_of)
     chosen = choose_workload(workload, precision, hf_config, data, data_type)
     cases = [make_case(chosen, name, recipe) for name in dict.fromkeys([*backend, *(more_backends or [])])]
     steps = 1 if all(case.device_type == "cpu" for case in cases) else 10
     plan = MeasurePlan(windows=windows, minimum_steps_per_window=steps, time_limit_seconds=time_limit)
-    _measure(_campaign(chosen.name, cases, plan, runs, cold_starts, out), choice, margin, strict)
+    campaign = _campaign(chosen.name, cases, plan, runs, cold_starts)
+    raise typer.Exit(measure_and_compare(campaign, out, choice, margin=margin, strict=strict, again=again))
 
 
-@app.command(name="list", epilog="Example:  fairchip list")
+@app.command(name="list", epilog=_examples("fairchip list"))
 def list_() -> None:
-    """List backends, workloads and suites; imports no framework."""
+    """List backends, workloads and suites."""
     from bench.listing import print_listing
 
     print_listing()
 
 
-@app.command(epilog="Example:  fairchip doctor")
+@app.command(epilog=_examples("fairchip doctor"))
 def doctor() -> None:
     """Say what can run here, what cannot and how to fix it."""
     from bench.doctor import print_diagnosis
@@ -141,11 +169,13 @@ def doctor() -> None:
 
 
 @app.command(
-    epilog="Examples:  fairchip compare results/runs/A results/runs/B   |   "
-    "fairchip compare A B --instance c8i.2xlarge --format md"
+    epilog=_examples(
+        "fairchip compare results/runs/A results/runs/B",
+        "fairchip compare results/runs/A results/runs/B --instance c8i.2xlarge --format md",
+    )
 )
 def compare(
-    sides: Annotated[list[Path], typer.Argument(metavar="RECORDS...", help="Two or more record files or folders.")],
+    sides: Annotated[list[Path], typer.Argument(metavar="RECORDS", help="Two or more record files or folders.")],
     instance: InstanceOption = None,
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
@@ -153,20 +183,27 @@ def compare(
     margin: MarginOption = 0.02,
     format_: FormatOption = "table",
 ) -> None:
-    """Hold records against each other: the first side is the baseline."""
+    """Hold records against each other; the first is the baseline."""
+    from bench.comparing import price_choice, print_comparison, side_names
     from results.store import load_all
 
     if len(sides) < 2:
         raise UsageError("compare needs two or more sides", "for one folder of records: fairchip report FOLDER")
-    choice = _price_choice(instance, region, usd_per_hour, as_of)
-    records = {name: load_all([side]) for name, side in zip(_side_names(sides), sides, strict=True)}
-    _print_comparison(records, choice, margin, format_)
+    choice = price_choice(instance, region, usd_per_hour, as_of)
+    records = {name: load_all([side]) for name, side in zip(side_names(sides), sides, strict=True)}
+    print_comparison(records, choice, margin, format_)
 
 
-@app.command(epilog="Examples:  fairchip report   |   fairchip report results/runs/A --as-of 2026-03-01 --format md")
+@app.command(
+    epilog=_examples(
+        "fairchip report",
+        "fairchip report results/runs/A --as-of 2026-03-01 --instance c8i.2xlarge",
+        "fairchip report results/runs/A results/runs/B --format csv",
+    )
+)
 def report(
     records: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RECORDS]...", help="Record files or folders; default: the newest.")
+        list[Path] | None, typer.Argument(metavar="RECORDS", help="Record files or folders; default: the newest.")
     ] = None,
     instance: InstanceOption = None,
     region: RegionOption = None,
@@ -175,16 +212,24 @@ def report(
     margin: MarginOption = 0.02,
     format_: FormatOption = "table",
 ) -> None:
-    """Print the comparison of records, at any day's prices; needs no framework and not the machine."""
+    """Print the comparison of records again, at any day's prices.
+
+    Needs no framework, and not the machine that measured.
+    """
+    from bench.comparing import price_choice, print_comparison
+    from bench.folders import newest_folder
     from results.store import load_all
 
-    choice = _price_choice(instance, region, usd_per_hour, as_of)
-    _print_comparison({"": load_all(records or [_newest_folder()])}, choice, margin, format_)
+    choice = price_choice(instance, region, usd_per_hour, as_of)
+    print_comparison({"": load_all(records or [newest_folder()])}, choice, margin, format_)
 
 
-@app.command(epilog="Example:  fairchip reference bytes-5m")
-def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...")]) -> None:
-    """Compute float64 reference trajectories and write them into the tree."""
+@app.command(epilog=_examples("fairchip reference smoke"))
+def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD")]) -> None:
+    """Compute float64 reference trajectories.
+
+    They are written into the tree, to be checked in.
+    """
     from bench.reference import make_reference
     from workloads.catalog import find_workload
 
@@ -192,126 +237,15 @@ def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD..
         print(make_reference(find_workload(name)))
 
 
-def _campaign(
-    name: str, cases: "list[Case]", plan: "MeasurePlan", runs: int, cold_starts: int, out: Path | None
-) -> "Campaign":
-    from bench.campaign import Campaign
+def _campaign(name: str, cases: "list[Case]", plan: "MeasurePlan", runs: int, cold_starts: int) -> "Campaign":
+    from bench.folders import RUNS_FOLDER
+    from bench.schedule import Campaign
 
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    folder = out or RUNS_FOLDER / f"{stamp}-{Path(name).stem}"
-    return Campaign(suite=name, cases=cases, plan=plan, runs=runs, cold_starts=cold_starts, folder=folder)
-
-
-def _measure(campaign: "Campaign", choice: "PriceChoice", margin: float, strict: bool) -> None:
-    from bench.campaign import run_campaign
-    from bench.progress import Display
-
-    _say(f"{campaign.total_runs} runs; records go to {campaign.folder}")
-    try:
-        with Display(campaign.total_runs) as display:
-            records = run_campaign(campaign, display)
-    except KeyboardInterrupt:
-        _say(f"fairchip: interrupted; finished runs are in {campaign.folder}")
-        raise typer.Exit(130) from None
-    _conclude(campaign.folder, records, choice, margin)
-    if all(record.status != "ok" for record in records):
-        raise typer.Exit(3)
-    if strict and not _all_hold(records):
-        raise typer.Exit(1)
-
-
-def _all_hold(records: "list[RunRecord]") -> bool:
-    """Whether every run ended well and every timed one kept its rank."""
-    from results.compare import group_cases
-
-    ranked = sum(len(case.ranked) for case in group_cases({"": records}))
-    timed = sum(record.place.role == "timed" for record in records)
-    return ranked == timed and all(record.status == "ok" for record in records)
-
-
-def _conclude(folder: Path, records: "list[RunRecord]", choice: "PriceChoice", margin: float) -> None:
-    """Table, report file and places; without the reporting libraries, the places and what to install."""
-    from results.render import markdown
-    from results.report import make_sections
-
-    try:
-        page = markdown(make_sections({"": records}, choice, margin))
-        (folder / "report.md").write_text(page + "\n", encoding="utf-8")
-        _print_comparison({"": records}, choice, margin, "table")
-        print(f"report:  {folder / 'report.md'}")
-    except ModuleNotFoundError as error:
-        _say(f"no comparison: it needs {error.name}; install it with: make setup, or pip install -e '.[report]'")
-    finally:
-        print(f"records: {folder}")
-
-
-def _print_comparison(
-    sides: "Mapping[str, list[RunRecord]]", choice: "PriceChoice", margin: float, format_: Format
-) -> None:
-    from rich.console import Console
-
-    from results.render import as_json, markdown, print_sections
-    from results.report import make_sections
-
-    if format_ == "csv":
-        from results.frame import run_frame
-
-        print(run_frame([record for records in sides.values() for record in records]).to_csv(index=False), end="")
-        return
-    sections = make_sections(sides, choice, margin)
-    if format_ == "json":
-        print(as_json(sections))
-    elif format_ == "md":
-        print(markdown(sections))
-    else:
-        console = Console()
-        print_sections(sections, console if console.is_terminal else Console(width=100))
-
-
-def _price_choice(
-    instance: str | None, region: str | None, usd_per_hour: float | None, as_of: str | None
-) -> "PriceChoice":
-    from results.costs import PriceChoice, require_usable
-
-    try:
-        day = date.fromisoformat(as_of) if as_of else datetime.now(UTC).date()
-    except ValueError:
-        raise UsageError(f"--as-of {as_of!r} is not a day", "write it as YYYY-MM-DD") from None
-    choice = PriceChoice(as_of=day, instance=instance, region=region, usd_per_hour=usd_per_hour)
-    require_usable(choice)
-    return choice
-
-
-def _side_names(sides: list[Path]) -> list[str]:
-    """Short names: the last part of each path, or letters where these are not unique."""
-    names = [side.stem if side.is_file() else side.resolve().name for side in sides]
-    return names if len(set(names)) == len(names) else [chr(ord("A") + i) for i in range(len(sides))]
-
-
-def _newest_folder() -> Path:
-    found = {path.parent for path in RUNS_FOLDER.glob("*/*.json")}
-    folders = sorted(found, key=lambda folder: folder.stat().st_mtime)
-    if not folders:
-        raise UsageError(f"no records below {RUNS_FOLDER}", "run `make bench` first, or name a folder of records")
-    return folders[-1]
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    return Campaign(suite=name, cases=cases, plan=plan, runs=runs, cold_starts=cold_starts, folder=RUNS_FOLDER)
 
 
 def main() -> None:
-    """Entry point: an expected error becomes one line and a hint, exit 2."""
-    try:
-        app()
-    except EXPECTED as error:
-        _say(f"fairchip: {error.message}")
-        if error.hint:
-            _say(f"  hint: {error.hint}")
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        if error.name not in ("pandas", "scipy"):
-            raise
-        _say(f"fairchip: this command needs {error.name}")
-        _say("  hint: make setup, or pip install -e '.[report]'")
-        sys.exit(2)
+    """Entry point."""
+    from bench.entry import run
+
+    sys.exit(run(app))

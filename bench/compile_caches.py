@@ -1,11 +1,48 @@
 """Compile caches of a suite: empty for a case's cold start, then shared by its runs."""
 
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+
+import psutil
 
 from bench.plan import Case
 
 CacheState = Literal["cold", "warm"]
+
+FOLDER_PREFIX = "fairchip-cache-"
+"""Of the caches' folder in the temporary folder; the number of its process follows."""
+
+
+@contextmanager
+def cache_folder() -> Iterator[Path]:
+    """An empty folder for the caches of a suite, gone at the end; what a killed suite left goes now."""
+    for left in left_over_caches():
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def left_over_caches() -> list[Path]:
+    """Cache folders of ours whose process is gone."""
+    found = sorted(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"))
+    return [folder for folder in found if _is_ours(folder) and not psutil.pid_exists(_process(folder))]
+
+
+def _process(folder: Path) -> int:
+    number = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
+    return int(number) if number.isdecimal() else 0
+
+
+def _is_ours(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+    return False
 
 
 class CompileCaches:

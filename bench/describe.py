@@ -1,17 +1,91 @@
-"""The parts of a record that are known before a run: its case, plan and reference."""
+"""From what was asked and how it ended to the record of a run."""
 
 import math
-from dataclasses import asdict
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
 
-from bench.environment import masked
+from pydantic import ValidationError
+
+from backends.registry import availability, load_backend
+from bench.environment import CACHE_MARK, masked, with_variables
 from bench.plan import Case, MeasurePlan
+from bench.privacy import scrubbed, scrubbed_record
+from bench.process import WorkerEnd
+from bench.schedule import Campaign, Turn
+from results.gates import evaluate
 from results.record import Case as RecordedCase
-from results.record import Plan, Reference
+from results.record import Place, Plan, Reference, RunRecord
 from workloads.flops import flops_per_token
-from workloads.parameters import parameter_count
 from workloads.precision import POLICIES
 from workloads.references import find_trajectory, tolerance
+from workloads.shapes import parameter_count
 from workloads.spec import Model, Workload, canonical
+
+
+def record_run(campaign: Campaign, turn: Turn, suite_id: str, created: datetime, end: WorkerEnd) -> RunRecord:
+    """The record of a run that ended so, naming nobody, judged by every gate."""
+    try:
+        record = _raw_record(campaign, turn, suite_id, created, end)
+    except ValidationError as error:  # each part was valid, but together they contradict each other
+        refused = replace(end, status="failed", reason=f"not a possible run: {_first(error)}", measurement=None)
+        record = _raw_record(campaign, turn, suite_id, created, refused)
+    record = scrubbed_record(record)
+    return record.model_copy(update={"gates": evaluate(record)})
+
+
+def _first(error: ValidationError) -> str:
+    return error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+
+
+def _raw_record(campaign: Campaign, turn: Turn, suite_id: str, created: datetime, end: WorkerEnd) -> RunRecord:
+    case = turn.case
+    return RunRecord(
+        schema_version=1,
+        run_id=uuid.uuid4().hex,
+        created_at=created.isoformat(timespec="milliseconds"),
+        provenance="simulated" if getattr(load_backend(case.backend), "simulated", False) else "measured",
+        status=end.status,
+        reason=scrubbed(end.reason),
+        place=_place(campaign, turn, suite_id),
+        case=record_case(case),
+        plan=record_plan(turn.plan(campaign)),
+        reference=record_reference(case.workload),
+        measurement=end.measurement,
+        host_samples=end.host_samples,
+        environment=with_variables(campaign.environment, _shown_variables(case)),
+        stderr_tail=end.stderr_tail,
+        gates=(),
+    )
+
+
+def _place(campaign: Campaign, turn: Turn, suite_id: str) -> Place:
+    return Place(
+        suite=campaign.suite,
+        suite_id=suite_id,
+        role=turn.role,
+        round=turn.round,
+        order=turn.order,
+        case_index=campaign.cases.index(turn.case),
+        runs_planned=campaign.runs,
+    )
+
+
+def recipe_variables(case: Case, cache: Path) -> Mapping[str, str]:
+    """What the backend wants set before the worker's interpreter starts. A plug-in may raise anything."""
+    return dict(load_backend(case.backend).environment(case.recipe, cache))
+
+
+def _shown_variables(case: Case) -> Mapping[str, str]:
+    """The same for a record, where a mark stands for the folder of the compile caches; none if nothing ran."""
+    if not availability(case.backend).available:
+        return {}
+    try:
+        return recipe_variables(case, Path(CACHE_MARK))
+    except Exception:  # a plug-in that raises here has failed its run, which says so
+        return {}
 
 
 def record_case(case: Case) -> RecordedCase:

@@ -13,6 +13,7 @@ import psutil
 
 from bench.identity import boot_id, host_id
 from bench.instance import detect_instance
+from bench.private_shapes import MASK, looks_secret
 from results.record import Environment
 
 CACHE_MARK = "<cache>"
@@ -29,13 +30,15 @@ _VARIABLES_THAT_MATTER = re.compile(
     r"|^LD_PRELOAD$"
 )
 _LOOKS_PRIVATE = re.compile(r"[/\\@]")
-_LOOKS_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|KEY", re.IGNORECASE)
 
 
-def read_environment() -> Environment:
-    """This machine and this Python environment. Takes about a tenth of a second; imports no framework."""
+def read_environment(root: Path = Path("/")) -> Environment:
+    """This machine and this Python environment. Takes about a tenth of a second; imports no framework.
+
+    ``root`` holds ``proc`` and ``sys``.
+    """
     host = host_id()
-    packages = {dist.name.lower(): dist.version for dist in distributions() if dist.name}
+    packages = _packages()
     commit, modified = _git_state()
     return Environment(
         host_id=host,
@@ -43,12 +46,12 @@ def read_environment() -> Environment:
         operating_system=_operating_system(),
         kernel=platform.release(),
         python=platform.python_version(),
-        cpu_model=_cpu_model(),
+        cpu_model=_cpu_model(root),
         logical_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1,
         physical_cpus=psutil.cpu_count(logical=False),
         memory_bytes=psutil.virtual_memory().total,
-        accelerator_driver=_driver(),
-        instance=detect_instance(),
+        accelerator_driver=_driver(root),
+        instance=detect_instance(root / "sys/class/dmi/id"),
         packages={name: version for name, version in sorted(packages.items()) if _PACKAGES_THAT_MATTER.match(name)},
         packages_sha256=_sha256_of_lines(f"{name}=={version}" for name, version in packages.items()),
         source_commit=commit,
@@ -72,9 +75,15 @@ def masked(variables: Mapping[str, str]) -> dict[str, str]:
 def _masked(name: str, value: str) -> str:
     if value.startswith(CACHE_MARK):
         return value
-    if _LOOKS_SECRET.search(name):
-        return "<masked>"
-    return " ".join("<masked>" if _LOOKS_PRIVATE.search(word) else word for word in value.split(" "))[:500]
+    if looks_secret(name):
+        return MASK
+    return " ".join(MASK if _LOOKS_PRIVATE.search(word) else word for word in value.split(" "))[:500]
+
+
+def _packages() -> dict[str, str]:
+    """Version of every installed distribution; each one's metadata is parsed at every access, so once."""
+    found = (dist.metadata for dist in distributions())
+    return {facts["Name"].lower(): facts["Version"] for facts in found if "Name" in facts}
 
 
 def _operating_system() -> str:
@@ -84,22 +93,21 @@ def _operating_system() -> str:
         return platform.system()
 
 
-def _cpu_model() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+def _cpu_model(root: Path) -> str:
+    text = _text(root / "proc/cpuinfo")
+    if text is None:
         return platform.processor() or platform.machine()
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found.group(1).strip() if found else platform.machine()
 
 
-def _driver() -> str | None:
+def _driver(root: Path) -> str | None:
     """Version of the Nvidia or Neuron kernel driver."""
-    nvidia = _text(Path("/proc/driver/nvidia/version"))
+    nvidia = _text(root / "proc/driver/nvidia/version")
     found = re.search(r"Kernel Module.*?(\d+\.\d+(\.\d+)?)", nvidia or "")
     if found:
         return f"nvidia {found.group(1)}"
-    neuron = _text(Path("/sys/module/neuron/version"))
+    neuron = _text(root / "sys/module/neuron/version")
     return f"neuron {neuron.strip()}" if neuron else None
 
 

@@ -1,12 +1,12 @@
 """Watches the host from outside the timed process: what else is busy, what the hypervisor takes, clocks."""
 
 import threading
-import time
 from types import TracebackType
 from typing import Self
 
 import psutil
 
+from bench.wall_clock import WallClock
 from results.record import HostSample
 
 PERIOD_SECONDS = 1.0
@@ -16,7 +16,7 @@ class HostSampler:
     """Samples once a second in a thread of the parent while a worker runs; a context manager."""
 
     def __init__(self, worker_pid: int) -> None:
-        self._worker_pid = worker_pid
+        self._worker_pid, self._clock = worker_pid, WallClock.now()
         self._stop = threading.Event()
         self._samples: list[HostSample] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -27,9 +27,9 @@ class HostSampler:
         return tuple(self._samples)
 
     def _run(self) -> None:
-        before = _Reading.now(self._worker_pid)
+        before = _Reading.now(self._worker_pid, self._clock)
         while not self._stop.wait(PERIOD_SECONDS):
-            now = _Reading.now(self._worker_pid)
+            now = _Reading.now(self._worker_pid, self._clock)
             self._samples.append(now.since(before))
             before = now
 
@@ -51,13 +51,13 @@ class _Reading:
         self.at, self.busy, self.own, self.stolen, self.mhz = at, busy, own, stolen, mhz
 
     @classmethod
-    def now(cls, worker_pid: int) -> "_Reading":
+    def now(cls, worker_pid: int, clock: WallClock) -> "_Reading":
         """What the host has spent until now."""
         times = psutil.cpu_times()
         stolen = getattr(times, "steal", None)
         idle = times.idle + getattr(times, "iowait", 0.0) + (stolen or 0.0)
         own = _processor_seconds(worker_pid)
-        return cls(time.time(), sum(times[:8]) - idle, own, stolen, _clock_mhz())
+        return cls(clock(), sum(times[:8]) - idle, own, stolen, _clock_mhz())
 
     def since(self, before: "_Reading") -> HostSample:
         """The processors' worth of time between two readings."""

@@ -1,43 +1,56 @@
-"""What there is: backends with their availability, workloads, suites. Imports no framework."""
+"""What there is: backends with their availability, workloads, suites. Imports no framework.
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+Plain columns of text, at most 80 wide: to a screen reader or a pipe they are what they are on a screen.
+"""
 
-from backends.registry import availability, backend_entry_points
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from backends.registry import availabilities
 from bench.suite import find_suite, suite_names
 from workloads.catalog import catalog_names, find_workload
-from workloads.parameters import parameter_count
+from workloads.shapes import parameter_count
+
+COLUMNS = 80
+GAP = "  "
+
+Row = Sequence[str]
 
 
-def print_listing(console: Console | None = None) -> None:
+def print_listing() -> None:
     """Three small tables on standard output."""
-    console = console or Console()
-    for table in (_backends(), _workloads(), _suites()):
-        console.print(table)
-        console.print()
+    tables = (_backends(), _workloads(), _suites())
+    print("\n\n".join("\n".join(_lines(list(table))) for table in tables))
 
 
-def _table(*headings: str) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
-    for heading in headings:
-        table.add_column(heading)
-    return table
+def _lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Columns as wide as they must be; the last one is wrapped, and no word or number is cut."""
+    *columns, last = zip(*rows, strict=True)
+    for cells, text in zip(zip(*map(_aligned, columns), strict=True), last, strict=True):
+        line = GAP.join(cells) + GAP
+        yield textwrap.fill(
+            line + text, COLUMNS, subsequent_indent=" " * len(line), break_long_words=False, break_on_hyphens=False
+        )
 
 
-def _backends() -> Table:
-    table = _table("backend", "here", "devices", "why not")
-    for name in backend_entry_points():
-        found = availability(name)
-        table.add_row(name, "yes" if found.available else "no", str(found.device_count), escape(found.reason))
-    return table
+def _aligned(column: Row) -> Row:
+    """Equally wide cells: numbers and their heading to the right."""
+    width = max(map(len, column))
+    numbers = all(cell.replace(",", "").isdecimal() for cell in column[1:])
+    return [cell.rjust(width) if numbers else cell.ljust(width) for cell in column]
 
 
-def _workloads() -> Table:
-    table = _table("workload", "parameters", "sequence", "batch", "precision", "digest")
+def _backends() -> Iterator[Row]:
+    yield "backend", "here", "devices", "why not"
+    for name, found in availabilities().items():
+        yield name, "yes" if found.available else "no", str(found.device_count), found.reason
+
+
+def _workloads() -> Iterator[Row]:
+    yield "workload", "parameters", "sequence", "batch", "precision", "digest"
     for name in catalog_names():
         workload = find_workload(name)
-        table.add_row(
+        yield (
             name,
             f"{parameter_count(workload.model):,}",
             str(workload.sequence_length),
@@ -45,12 +58,10 @@ def _workloads() -> Table:
             workload.precision,
             workload.digest[:12],
         )
-    return table
 
 
-def _suites() -> Table:
-    table = _table("suite", "runs", "question")
+def _suites() -> Iterator[Row]:
+    yield "suite", "runs", "question"
     for name in suite_names():
         suite = find_suite(name)
-        table.add_row(name, str(suite.runs), suite.question)
-    return table
+        yield name, str(suite.runs), suite.question

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from backends.contract import Session
 from bench.plan import MeasurePlan
 from bench.steady import SAMPLE_WINDOWS, is_steady
+from bench.wall_clock import WallClock
 from results.record import Measurement, Memory, SelfCheck, StartUp, StepValue, Window
 from workloads.data import BatchSource
 
@@ -31,12 +32,19 @@ SELF_CHECKS = 3
 class Stopwatch:
     """Steps a session through its batches and times windows of them."""
 
-    def __init__(self, session: Session, batches: BatchSource, tokens_per_step: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: Session,
+        batches: BatchSource,
+        tokens_per_step: int,
+        clock: Clock,
+        wall_clock: WallClock | None = None,
+    ) -> None:
         self.session, self.batches, self.clock = session, batches, clock
         self.tokens_per_step = tokens_per_step
         self.steps: list[StepValue] = []
         self._next_step = 0
-        self.origin, self.origin_unix_seconds = clock(), time.time()
+        self.origin, self.origin_unix_seconds = clock(), (wall_clock or WallClock.now())()
 
     def window(self, steps: int) -> Window:
         """Time ``steps`` optimizer steps, the next ones; blocks until they are done."""
@@ -85,12 +93,13 @@ def measure(
     start_up: StartUp,
     report: Report = lambda phase, done, of: None,
     clock: Clock = time.perf_counter_ns,
+    wall_clock: WallClock | None = None,
 ) -> Measurement:
     """One run: first step, warm-up until steady, self-check, the declared windows; blocks throughout.
 
     ``start_up`` holds what was measured before; its first_step_seconds is filled in here.
     """
-    watch = Stopwatch(session, batches, tokens_per_step, clock)
+    watch = Stopwatch(session, batches, tokens_per_step, clock, wall_clock)
     report("first step", 0, 0)
     first = watch.window(1)
     warmup, steady = run_until_steady(watch, plan, report) if plan.windows else ((), None)

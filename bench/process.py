@@ -5,19 +5,26 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
 from bench.host_sampler import HostSampler
+from bench.tail import Tail
 from bench.worker import Event, Progress, Result
 from results.record import HostSample, Measurement, Status
 
-STDERR_TAIL_CHARACTERS = 4000
+WORKER = (sys.executable, "-P", "-m", "bench.worker")
+LONGEST_EVENT_CHARACTERS = 2**26
+"""A longer line on the worker's pipe is no event."""
+EXIT_SECONDS = 30.0
+"""What a worker may take to exit once its result has come; some drivers hang in their destructors."""
+SHUTDOWN_SECONDS = 1.0
+"""A machine that shuts down stops everything at once: how long our own signal may come after the worker's."""
 
 _EVENT: TypeAdapter[Progress | Result] = TypeAdapter(Event)
 
@@ -42,29 +49,30 @@ def run_worker(
     """Run one job in a fresh interpreter and wait for it.
 
     Never raises for what the worker does: a crash, a kill, a hang or garbage on its pipe is an end with a
-    status and a reason. Interrupting this call kills the worker.
+    status and a reason. Interrupting this call kills the worker and all that it started.
     """
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
-        worker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env={**os.environ, **environment},
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-        limit = _TimeLimit(worker, time_limit_seconds)
-        try:
-            with HostSampler(worker.pid) as sampler:
-                result = _follow(worker, job_line, on_progress)
-                worker.wait()
-        finally:
-            limit.cancel()
-            _kill(worker)
-        return _end(worker, result, limit, _tail(stderr), sampler.samples)
+    worker = subprocess.Popen(
+        WORKER,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment},
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    limit = _TimeLimit(worker, time_limit_seconds)
+    stderr = Tail(_pipe(worker.stderr))
+    try:
+        with HostSampler(worker.pid) as sampler:
+            result = _follow(worker, job_line, on_progress)
+            _wait(worker, result)
+    finally:
+        limit.cancel()
+        _kill(worker)
+        _close(worker)
+    return _end(worker, result, limit, stderr.text(), sampler.samples)
 
 
 class _TimeLimit:
@@ -73,6 +81,7 @@ class _TimeLimit:
     def __init__(self, worker: "subprocess.Popen[str]", seconds: float) -> None:
         self.seconds, self.passed, self._worker = seconds, False, worker
         self._timer = threading.Timer(seconds, self._pass)
+        self._timer.daemon = True
         self._timer.start()
 
     def _pass(self) -> None:
@@ -85,24 +94,38 @@ class _TimeLimit:
 
 def _follow(worker: "subprocess.Popen[str]", job_line: str, on_progress: Callable[[Progress], None]) -> Result | None:
     """Send the job, pass progress on, return the result if one came. Standard input stays open meanwhile."""
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    result = None
-    try:
-        worker.stdin.write(job_line)
-        worker.stdin.flush()
-        for line in worker.stdout:
+    _send(worker, job_line)
+    for line in _lines(_pipe(worker.stdout)):
+        try:
             event = _EVENT.validate_json(line)
-            if isinstance(event, Result):
-                result = event
-            else:
-                on_progress(event)
-    except BrokenPipeError:
-        _kill(worker)
-    except ValidationError:
-        _kill(worker)
-        return Result(status="failed", reason="the worker's answer was not understood")
-    return result
+        except ValidationError:
+            _kill(worker)
+            return Result(status="failed", reason="the worker's answer was not understood")
+        if isinstance(event, Result):
+            return event
+        on_progress(event)
+    return None
+
+
+def _send(worker: "subprocess.Popen[str]", job_line: str) -> None:
+    """A worker that is gone already is told by its exit code."""
+    stdin = _pipe(worker.stdin)
+    with contextlib.suppress(BrokenPipeError):
+        stdin.write(job_line)
+        stdin.flush()
+
+
+def _lines(pipe: IO[str]) -> Iterator[str]:
+    """Lines of a pipe, none held in memory beyond the longest that can be an event."""
+    return iter(lambda: pipe.readline(LONGEST_EVENT_CHARACTERS), "")
+
+
+def _wait(worker: "subprocess.Popen[str]", result: Result | None) -> None:
+    """Until the worker has exited; one that has sent its result is not waited for long."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.wait(EXIT_SECONDS if result else None)
+    if worker.returncode in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP):
+        time.sleep(SHUTDOWN_SECONDS)
 
 
 def _end(
@@ -130,14 +153,19 @@ def _why_ended(code: int, stderr_tail: str) -> str:
     if code == -signal.SIGKILL:
         return "killed (SIGKILL): the usual cause is that the host ran out of memory"
     if code < 0:
-        return f"ended by {signal.Signals(-code).name}"
+        return f"ended by {_signal_name(-code)}"
     lines = [line for line in stderr_tail.splitlines() if line.strip()]
     return f"exit {code}: {lines[-1].strip()[:500] if lines else 'no message'}"
 
 
-def _tail(stderr: IO[str]) -> str:
-    stderr.seek(0)
-    return stderr.read()[-STDERR_TAIL_CHARACTERS:]
+def _signal_name(number: int) -> str:
+    known = {signal.value: signal.name for signal in signal.Signals}
+    return known.get(number, f"signal {number}")
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None, "every standard stream of a worker is a pipe"
+    return pipe
 
 
 def _kill(worker: "subprocess.Popen[str]") -> None:
@@ -145,3 +173,10 @@ def _kill(worker: "subprocess.Popen[str]") -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
+
+
+def _close(worker: "subprocess.Popen[str]") -> None:
+    """Our ends of the pipes that only we read and write; standard error is the tail's."""
+    for pipe in (worker.stdin, worker.stdout):
+        with contextlib.suppress(OSError):
+            _pipe(pipe).close()

@@ -1,6 +1,7 @@
 """What a person sees while a suite runs, on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import time
+from pathlib import Path
 from typing import Self
 
 from rich.console import Console
@@ -16,16 +17,16 @@ class Display:
     def __init__(self, total_runs: int, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
         self._total, self._done, self._began = total_runs, 0, time.monotonic()
-        self._title = ""
+        self._title, self._found = "", 0
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not self._console.is_interactive,
         )
         self._task = self._bar.add_task("starting", total=total_runs, left="")
 
@@ -35,6 +36,13 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+    def begin(self, folder: Path, finished: int) -> None:
+        """Where the records go, and how many runs are there already; told before the first start."""
+        self._found = self._done = finished
+        self._bar.update(self._task, completed=finished)
+        already = f", {finished} are there already" if finished else ""
+        self._console.print(f"{self._total} runs{already}; records go to {folder}", markup=False, soft_wrap=True)
 
     def start(self, case: str, role: str, number: int) -> None:
         """A run begins."""
@@ -49,7 +57,7 @@ class Display:
     def finish(self, record: RunRecord) -> None:
         """A run ended."""
         self._done += 1
-        left = (time.monotonic() - self._began) / self._done * (self._total - self._done)
+        left = (time.monotonic() - self._began) / (self._done - self._found) * (self._total - self._done)
         note = f"about {_minutes(left)} left" if self._done < self._total else ""
         self._bar.update(self._task, advance=1, left=note)
         self._console.print(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from backends.recipe import Recipe, custom_recipe, resolve
-from backends.registry import availability, backend_entry_points, load_backend
+from backends.registry import availabilities, load_backend
 from bench.errors import UsageError
 from bench.plan import Case, MeasurePlan
 from workloads.catalog import find_workload
@@ -75,7 +75,7 @@ def suite_backends(device: Literal["cpu", "accelerator"]) -> list[str]:
 
     One that is not available is among them if another of its device is: its row then says what is missing.
     """
-    found = {name: availability(name) for name in backend_entry_points()}
+    found = availabilities()
     of_kind = [one for one in found.values() if (one.device_type == "cpu") == (device == "cpu")]
     here = {one.device_type for one in of_kind if one.available}
     return sorted(

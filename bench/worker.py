@@ -5,12 +5,14 @@ parent is gone, and so must we be. Events leave as JSON lines on what was standa
 library prints there goes to standard error instead.
 """
 
+import contextlib
 import json
 import os
+import subprocess
 import sys
-import threading
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +23,7 @@ from backends.recipe import Recipe
 from backends.registry import load_backend
 from bench.measure import measure
 from bench.plan import Case, MeasurePlan
+from bench.wall_clock import WallClock
 from results.record import Measurement, StartUp
 from workloads.data import batch_source
 from workloads.errors import WorkloadError
@@ -37,6 +40,7 @@ class Job(BaseModel):
     recipe: Recipe
     cache: Literal["cold", "warm"]
     plan: MeasurePlan
+    clock: WallClock
 
 
 class Progress(BaseModel):
@@ -68,6 +72,7 @@ def job_line(case: Case, cache: Literal["cold", "warm"], plan: MeasurePlan) -> s
         "recipe": asdict(case.recipe),
         "cache": cache,
         "plan": asdict(plan),
+        "clock": asdict(WallClock.now()),
     }
     return json.dumps(job) + "\n"
 
@@ -77,7 +82,8 @@ def main() -> None:
     started = time.perf_counter()
     events = _claim_standard_output()
     job = Job.model_validate_json(sys.stdin.readline())
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _volunteer_for_the_out_of_memory_killer()
+    _die_with_parent()
     _send(events, run(job, started, events))
 
 
@@ -115,6 +121,7 @@ def _measured(job: Job, started: float, events: TextIO) -> Measurement:
             job.plan,
             start_up,
             report=lambda phase, done, of: _send(events, Progress(phase=phase, done=done, of=of)),
+            wall_clock=job.clock,
         )
 
 
@@ -126,9 +133,18 @@ def _claim_standard_output() -> TextIO:
 
 
 def _die_with_parent() -> None:
-    """Standard input ends when the parent is gone: stop at once, freeing the machine."""
-    sys.stdin.read()
-    os._exit(1)
+    """A watcher in our process group ends the group, compilers included, when standard input ends.
+
+    A thread of ours could not: native code that hangs may hold the interpreter's lock for ever.
+    """
+    if os.getpgrp() == os.getpid():
+        subprocess.Popen(["sh", "-c", "cat >/dev/null; kill -KILL 0"], stdin=0, stdout=subprocess.DEVNULL)
+
+
+def _volunteer_for_the_out_of_memory_killer() -> None:
+    """So that Linux ends this run, not the parent that records why."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _send(events: TextIO, event: Any) -> None:

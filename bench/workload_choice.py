@@ -7,6 +7,7 @@ from workloads.catalog import find_workload
 from workloads.data import batch_source
 from workloads.errors import WorkloadError
 from workloads.hf_config import model_from_hf_config
+from workloads.names import name_of_file
 from workloads.parse import check
 from workloads.spec import Precision, Workload
 from workloads.token_file import TokenType, token_file_data
@@ -26,12 +27,14 @@ def choose_workload(
     """
     workload = find_workload(name)
     if hf_config is not None:
-        workload = replace(workload, model=model_from_hf_config(hf_config), name=f"{workload.name}+{hf_config.stem}")
+        workload = replace(
+            workload, model=model_from_hf_config(hf_config), name=f"{workload.name}+{name_of_file(hf_config)}"
+        )
     if precision is not None:
         workload = replace(workload, precision=precision)
     if data is not None:
         tokens = token_file_data(data, data_type, workload.model.vocab_size)
-        workload = replace(workload, data=tokens, name=f"{workload.name}+{data.stem}")
+        workload = replace(workload, data=tokens, name=f"{workload.name}+{name_of_file(data)}")
     elif workload.data.path is not None:
         _require_same_tokens(workload)
     check(workload, workload.name)

@@ -139,16 +139,18 @@ def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARG
 
 
 def throughput_ratio(ours: CaseSummary, theirs: CaseSummary) -> Interval:
-    """Tokens/s of ours over theirs: paired over common rounds where every suite is common, else Welch."""
+    """Tokens/s of ours over theirs: paired over common rounds where they took turns throughout, else Welch."""
     mine, other = ({_round(r): log_throughput(r) for r in side.ranked} for side in (ours, theirs))
     common = sorted(mine.keys() & other.keys())
-    if {suite for suite, _ in mine} == {suite for suite, _ in other} and len(common) >= FEWEST_RUNS:
+    if {sitting for sitting, _ in mine} == {sitting for sitting, _ in other} and len(common) >= FEWEST_RUNS:
         return paired_ratio([mine[key] for key in common], [other[key] for key in common])
     return welch_ratio(list(mine.values()), list(other.values()))
 
 
-def _round(record: RunRecord) -> tuple[str, int]:
-    return record.place.suite_id, record.place.round
+def _round(record: RunRecord) -> tuple[tuple[str, str, str], int]:
+    """The suite on one boot of one host, and the round: what runs must share to have taken turns."""
+    environment = record.environment
+    return (record.place.suite_id, environment.host_id, environment.boot_id), record.place.round
 
 
 def _not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:

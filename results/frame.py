@@ -6,12 +6,17 @@ from typing import Any
 import pandas as pd
 
 from results.gates import lost_by, tokens_per_second
+from results.plain_text import plain
 from results.record import RunRecord
 
 
 def run_frame(records: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row a run, in the order given; units are in the column names."""
-    return pd.DataFrame([_row(record) for record in records])
+    """One row a run, in the order given; units are in the column names, and text is plain."""
+    return pd.DataFrame([{name: _shown(value) for name, value in _row(record).items()} for record in records])
+
+
+def _shown(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) else value
 
 
 def _row(record: RunRecord) -> dict[str, Any]:

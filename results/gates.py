@@ -26,6 +26,9 @@ FIRST_LOSS_NATS = 0.5
 
 PARITY = "parity"
 
+LONGEST_EVIDENCE = 1000
+"""Characters; evidence may quote what a backend says of itself."""
+
 Verdict = tuple[Outcome, str]
 
 
@@ -35,7 +38,7 @@ def evaluate(record: RunRecord) -> tuple[Gate, ...]:
     if measured is None or not measured.windows:
         return ()
     return tuple(
-        Gate(id=name, required=required, outcome=outcome, evidence=evidence)
+        Gate(id=name, required=required, outcome=outcome, evidence=evidence[:LONGEST_EVIDENCE])
         for name, (required, check) in GATES.items()
         for outcome, evidence in [check(record, measured)]
     )
@@ -108,8 +111,11 @@ def _parity(record: RunRecord, measured: Measurement) -> Verdict:
 
 
 def deviations(own: Sequence[float | None], true: Sequence[float]) -> list[float]:
-    """Relative deviation of each loss from the true one; infinite where it is not a number."""
-    return [math.inf if one is None else abs(one - other) / abs(other) for one, other in zip(own, true, strict=True)]
+    """Relative deviation of each loss from the true one; infinite where it is not a number, or the true one is zero."""
+    return [
+        abs(one - other) / abs(other) if one is not None and other else math.inf
+        for one, other in zip(own, true, strict=True)
+    ]
 
 
 def _loss(record: RunRecord, measured: Measurement) -> Verdict:
@@ -130,7 +136,7 @@ def _steps(record: RunRecord, measured: Measurement) -> Verdict:
     """Every step that was timed came back with a loss, once and in order."""
     windows = sum(window.steps for window in (*measured.warmup, *measured.windows))
     expected = 1 + windows + sum(3 * check.steps for check in measured.self_checks)
-    whole = [step.step for step in measured.steps] == list(range(expected))
+    whole = len(measured.steps) == expected and all(step.step == i for i, step in enumerate(measured.steps))
     return _outcome(whole), f"{len(measured.steps)} losses read back of {expected} steps timed"
 
 

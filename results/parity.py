@@ -36,4 +36,4 @@ def _first_losses(record: RunRecord) -> tuple[float | None, ...]:
 def _gap(ours: Sequence[float | None], theirs: Sequence[float | None]) -> float:
     steps = min(len(ours), len(theirs))
     true = [loss for loss in theirs[:steps] if loss is not None]
-    return max(deviations(ours[:steps], true)) if len(true) == steps else math.inf
+    return max(deviations(ours[:steps], true), default=math.inf) if len(true) == steps else math.inf

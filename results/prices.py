@@ -20,6 +20,7 @@ from results.price_book import (
     known_instances,
     load_price_book,
 )
+from results.tables import LARGEST_NUMBER, SMALLEST_NUMBER
 
 __all__ = [
     "EVERY_REGION",
@@ -128,15 +129,18 @@ def user_price(
     Its purchase model is ``user``: it is compared with other user prices only.
 
     Raises:
-        PriceError: not a positive, finite number.
+        PriceError: not a positive, finite number, or beyond reason.
     """
+    usd_per_hour = _positive("the price in USD per hour", usd_per_hour)
+    if not SMALLEST_NUMBER <= usd_per_hour <= LARGEST_NUMBER:
+        raise PriceError(f"the price in USD per hour is {usd_per_hour}", "give the price of the whole machine")
     return PriceObservation(
         provider="user",
         instance=instance,
         region=region,
         purchase_model="user",
         kind=kind,
-        usd_per_hour=_positive("the price in USD per hour", usd_per_hour),
+        usd_per_hour=usd_per_hour,
         as_of=as_of,
         source="given by the user",
     )

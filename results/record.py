@@ -4,29 +4,39 @@ Immutable once written; holds raw samples, never a cost (results re-prices it ye
 numbers only: no secret, account, serial number, user name or home path.
 
 Format history (every version loads for ever; tests/golden holds a file of each):
-    1   first format
+    1   first format; what no run can have measured (results/fields.py, windows that overlap, tokens that are no whole
+        steps) was once accepted and is refused now
 """
 
 import hashlib
 import json
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from results.fields import (
+    OVERLAP_SECONDS,
+    Count,
+    Digest,
+    Fraction,
+    Identifier,
+    JsonTable,
+    LongText,
+    Number,
+    Positive,
+    ScalarTable,
+    Seconds,
+    Series,
+    Text,
+    Timestamp,
+    WindowSeconds,
+)
 
 SCHEMA_VERSION = 1
 
 HEADLINE_CONVENTION = "no-embedding, causal attention"
 """The FLOP count behind utilisation and the below-peak gate: the work that must be done and no more."""
-
-Text = Annotated[str, Field(max_length=4000)]
-LongText = Annotated[str, Field(max_length=20000)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Scalar = str | int | float | bool | None
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 
 Status = Literal["ok", "failed", "out-of-memory", "timeout", "unavailable"]
 Outcome = Literal["pass", "fail", "unknown"]
@@ -43,12 +53,18 @@ class Window(Strict):
 
     start_seconds: Seconds
     """Since the measurement's origin."""
-    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    steps: Annotated[int, Field(gt=0)]
-    tokens: Annotated[int, Field(gt=0)]
+    seconds: WindowSeconds
+    steps: Positive
+    tokens: Positive
     """Real target tokens."""
     batch_wait_seconds: Seconds
     """Of `seconds`, time in which the host made batches."""
+
+    @model_validator(mode="after")
+    def _waits_within(self) -> "Window":
+        if self.batch_wait_seconds > self.seconds:
+            raise ValueError(f"batch_wait_seconds {self.batch_wait_seconds} is more than seconds {self.seconds}")
+        return self
 
 
 class StartUp(Strict):
@@ -76,7 +92,7 @@ class StepValue(Strict):
 class SelfCheck(Strict):
     """Does twice the work take twice the time, and is an idle synchronisation free?"""
 
-    steps: Annotated[int, Field(gt=0)]
+    steps: Positive
     """k."""
     once_seconds: Seconds
     """T(k)."""
@@ -99,20 +115,33 @@ class Measurement(Strict):
     origin_unix_seconds: Seconds
     """Wall clock at the origin of start_seconds, to line up samples taken by other processes."""
     start_up: StartUp
-    warmup: tuple[Window, ...]
+    warmup: Series[Window]
     warmup_steady: bool | None
     """Whether warm-up ended because step time was steady; None if there was no warm-up."""
-    self_checks: tuple[SelfCheck, ...]
+    self_checks: Series[SelfCheck]
     steps_per_window: Count
     """K, declared before the first window."""
-    windows: tuple[Window, ...]
-    steps: tuple[StepValue, ...]
+    windows: Series[Window]
+    steps: Series[StepValue]
     """Every step of the run from step 0."""
     compiled_graphs_before: Count | None
     compiled_graphs_after: Count | None
     memory: Memory | None
-    session: dict[str, Scalar]
+    session: ScalarTable
     """`Session.describe`: device, versions, kernels really used, precision probe."""
+
+    @model_validator(mode="after")
+    def _takes_turns(self) -> "Measurement":
+        """Windows come one after the other: seconds in another unit than their starts would overlap."""
+        timed = [("warmup", i, window) for i, window in enumerate(self.warmup)]
+        timed += [("windows", i, window) for i, window in enumerate(self.windows)]
+        for (_, _, before), (name, number, window) in pairwise(timed):
+            if window.start_seconds + OVERLAP_SECONDS < before.start_seconds + before.seconds:
+                raise ValueError(f"{name}.{number}.start_seconds is before the end of the window before")
+        for number, window in enumerate(self.windows):
+            if window.steps != self.steps_per_window:
+                raise ValueError(f"windows.{number}.steps is {window.steps}, steps_per_window {self.steps_per_window}")
+        return self
 
 
 class HostSample(Strict):
@@ -146,15 +175,15 @@ class Case(Strict):
 
     workload: Text
     digest: Digest
-    specification: dict[str, JsonValue]
+    specification: JsonTable
     """The canonical workload, whose sha256 is the digest."""
     backend: Text
     device_type: Text
-    recipe: dict[str, JsonValue]
-    world_size: Annotated[int, Field(gt=0)]
-    tokens_per_step: Count
+    recipe: JsonTable
+    world_size: Positive
+    tokens_per_step: Positive
     parameters: Count
-    flops_per_token: dict[str, Count]
+    flops_per_token: dict[str, Positive]
     """By convention; the headline's must be there."""
     precision: Literal["fp32", "bf16-mixed", "fp64", "bf16-emulated"]
     peak_dtype: Literal["fp32", "bf16"] | None
@@ -176,8 +205,8 @@ class Case(Strict):
 class Reference(Strict):
     """The float64 trajectory that the run must track."""
 
-    losses: tuple[Number, ...]
-    relative_tolerance: Annotated[float, Field(gt=0)]
+    losses: Annotated[Series[Number], Field(min_length=1)]
+    relative_tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     derivation: Text
 
 
@@ -212,12 +241,12 @@ class Environment(Strict):
     kernel: Text
     python: Text
     cpu_model: Text
-    logical_cpus: Count
+    logical_cpus: Positive
     physical_cpus: Count | None
     memory_bytes: Count
     accelerator_driver: Text | None
     instance: Instance
-    packages: dict[str, str]
+    packages: dict[str, Text]
     """Versions of the packages that matter."""
     packages_sha256: Digest
     """Of every installed distribution and version, sorted."""
@@ -225,7 +254,7 @@ class Environment(Strict):
     source_modified: bool | None
     source_sha256: Digest
     """Of fairchip's own source files."""
-    variables: dict[str, str]
+    variables: dict[str, LongText]
     """What the recipe set before the interpreter started, and what the user had set of known relevance."""
 
 
@@ -243,7 +272,7 @@ class RunRecord(Strict):
 
     schema_version: Literal[1]
     run_id: Identifier
-    created_at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$")]
+    created_at: Timestamp
     provenance: Literal["measured", "simulated"]
     status: Status
     reason: Text
@@ -253,10 +282,23 @@ class RunRecord(Strict):
     plan: Plan
     reference: Reference | None
     measurement: Measurement | None
-    host_samples: tuple[HostSample, ...]
+    host_samples: Series[HostSample]
     environment: Environment
     stderr_tail: LongText
-    gates: tuple[Gate, ...]
+    gates: Series[Gate]
+
+    @model_validator(mode="after")
+    def _counts_its_tokens(self) -> "RunRecord":
+        """A window holds whole steps of the case: tokens in another unit (thousands) would not."""
+        measured, tokens_per_step = self.measurement, self.case.tokens_per_step
+        for name in ("warmup", "windows"):
+            for number, window in enumerate(getattr(measured, name, ())):
+                if window.tokens != window.steps * tokens_per_step:
+                    raise ValueError(
+                        f"measurement.{name}.{number}.tokens is {window.tokens}, not {window.steps} steps of "
+                        f"case.tokens_per_step {tokens_per_step}"
+                    )
+        return self
 
 
 def json_schema() -> dict[str, Any]:

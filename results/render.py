@@ -1,42 +1,60 @@
 """A comparison as text: a table for the terminal, Markdown, JSON or CSV, all from the same rows."""
 
+import html
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from results.compare import Comparison, Section
 from results.costs import BOOK_MODELS, Cost, PricedCase
+from results.plain_text import plain
 from results.stats import Interval
 
 Format = Literal["table", "md", "json", "csv"]
 
 MISSING = "-"
 
+GAP = "  "
+NARROWEST_NAME = 16
+"""Columns to which the name of a case may shrink, wrapped, before the table becomes a list."""
+
 HEADINGS = ("case", "runs", "tokens/s", "step ms", "start-up s", "GB", "peak %", "$/Mtoken", "cost ratio")
 
 
 def print_sections(sections: Sequence[Section], console: Console) -> None:
-    """The comparison on a terminal, within 100 columns; verdicts and notes under each table."""
+    """The comparison on a terminal; verdicts and notes under each table. Every number is whole at any width."""
     for section in sections:
-        console.print(title(section), style="bold", highlight=False, markup=False)
-        console.print(_table(section))
+        console.print(Text(plain(title(section)), style="bold"))
+        _print_rows([[plain(cell) for cell in row] for row in rows(section)], console)
         for line in verdict_lines(section) + note_lines(section):
-            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+            console.print(Text(f"  {plain(line)}"), soft_wrap=not console.is_terminal)
         console.print()
 
 
-def _table(section: Section) -> Table:
-    """Only the case's name may wrap, so that numbers stay whole in a narrow terminal."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
+def _print_rows(cells: Sequence[Sequence[str]], console: Console) -> None:
+    """A table, whose first column alone may wrap, or a line a fact where the terminal is too narrow for it."""
+    first, *others = (max(map(len, column)) for column in zip(HEADINGS, *cells, strict=True))
+    if min(first, NARROWEST_NAME) + sum(others) + len(others) * len(GAP) <= console.width:
+        console.print(_table(cells))
+        return
+    for name, *facts in cells:
+        console.print(Text(name))
+        for heading, fact in zip(HEADINGS[1:], facts, strict=True):
+            console.print(Text(f"  {heading:<12}{fact}"))
+
+
+def _table(cells: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, len(GAP), 0, 0), pad_edge=False, header_style="underline")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "case" else "right", no_wrap=heading != "case")
-    for row in rows(section):
-        table.add_row(*map(escape, row))
+    for row in cells:
+        table.add_row(*map(Text, row))
     return table
 
 
@@ -53,7 +71,7 @@ def markdown(sections: Sequence[Section]) -> str:
 
 def as_json(sections: Sequence[Section]) -> str:
     """The comparison as JSON, numbers unrounded."""
-    return json.dumps([_section_data(section) for section in sections], indent=1, default=str)
+    return json.dumps([_section_data(section) for section in sections], indent=1, default=str, allow_nan=False)
 
 
 def title(section: Section) -> str:
@@ -172,5 +190,9 @@ def _case_data(case: PricedCase) -> dict[str, Any]:
     }
 
 
+_ACTIVE = re.compile(r"[\\`*|]|\](?=[(\[:])")
+"""What would end a cell, or make code, emphasis, links or images; brackets of an interval stay."""
+
+
 def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return _ACTIVE.sub(r"\\\g<0>", html.escape(plain(text), quote=False))

@@ -1,75 +1,173 @@
 """Records on disk: one file a run, written atomically, read strictly.
 
 A file that exists is whole. Names sort by role, round and order: `timed-0003-01-bytes-5m-torch-cpu.json`.
+A record whose round was run again keeps its content and gets another ending, which no reader looks for.
 """
 
-import json
+import contextlib
+import errno
 import os
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
+from filelock import FileLock, Timeout
 
 from results.errors import RecordError
-from results.record import SCHEMA_VERSION, RunRecord
+from results.record import RunRecord
+from results.record_file import read_record
 
-LARGEST_RECORD_BYTES = 32 * 2**20
+_LOCK = ".lock"
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What link() says on file systems without hard links (link(2); SMB, FUSE)."""
+_LONGEST_NAME_PART = 80
 
 
-def prepare(folder: Path) -> None:
-    """Make a folder for new records, before anything is measured.
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Make a folder for records, see that it can be written, and keep other writers out meanwhile.
+
+    Drafts of a process that was killed are removed. A folder in which nothing came to be is removed again.
 
     Raises:
-        RecordError: it cannot be written, or holds records already.
+        RecordError: it cannot be made or written, or another process writes there.
     """
+    lock = FileLock(folder / _LOCK, timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.glob("*.json")):
-            raise RecordError(f"{folder} holds records already", "choose a new folder with --out")
-        write_atomically(probe := folder / ".writable", "")
-        probe.unlink()
+        _make_writable(folder)
+        _acquire(lock)
+    except Timeout:
+        raise RecordError(
+            f"{folder}: another suite writes there now", "wait for it, or choose another folder with --out"
+        ) from None
     except OSError as error:
-        raise RecordError(f"{folder}: {error.strerror or error}", "choose a writable folder with --out") from None
+        _remove_if_empty(folder)
+        raise _unwritable(folder, error) from None
+    try:
+        for draft in folder.glob(".*.json.*"):
+            draft.unlink(missing_ok=True)
+        yield
+    finally:
+        _remove_if_empty(folder)
+        lock.release()
+
+
+def _make_writable(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(probe := folder / f".writable-{uuid.uuid4().hex}", "")
+    probe.unlink()
+
+
+def _acquire(lock: FileLock) -> None:
+    """Held until the process ends in whatever way. Where there are no locks we go on: no record is overwritten."""
+    try:
+        lock.acquire()
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError):
+        pass
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {_LOCK}:
+            (folder / _LOCK).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def save(record: RunRecord, folder: Path) -> Path:
-    """Write a record below ``folder`` and return its path; whole or not at all, and flushed to disk.
+    """Write a record into a folder and return its path; whole or not at all, and flushed to disk.
 
     Raises:
         RecordError: the folder cannot be written, or holds a record of this place already.
     """
-    place = record.place
-    backend = re.sub(r"[^A-Za-z0-9._-]", "_", record.case.backend)
-    workload = re.sub(r"[^A-Za-z0-9._-]", "_", record.case.workload)
-    path = folder / f"{place.role}-{place.round:04d}-{place.order:02d}-{workload}-{backend}.json"
+    path = record_path(record, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, record.model_dump_json(indent=1) + "\n")
     except FileExistsError:
         raise RecordError(f"{path} exists already", "records are never overwritten: use a new folder") from None
     except OSError as error:
-        raise RecordError(f"{path}: {error.strerror or error}", "choose a writable folder with --out") from None
+        raise _unwritable(path, error) from None
     return path
 
 
+def record_path(record: RunRecord, folder: Path) -> Path:
+    """Where a record of this place, workload and backend is kept."""
+    place, case = record.place, record.case
+    workload, backend = (
+        re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_LONGEST_NAME_PART] for name in (case.workload, case.backend)
+    )
+    return folder / f"{place.role}-{place.round:04d}-{place.order:02d}-{workload}-{backend}.json"
+
+
+def set_aside(record: RunRecord, folder: Path) -> None:
+    """Let a record no longer count, because its round is run again; its file stays under another ending.
+
+    Raises:
+        RecordError: the folder cannot be written.
+    """
+    path = record_path(record, folder)
+    try:
+        path.rename(path.with_name(f"{path.name}.superseded-{record.run_id}"))
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> RecordError:
+    return RecordError(f"{path}: {error.strerror or error}", "choose a writable folder with room, with --out")
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Create ``path`` with this text, whole or not at all; an existing file is left alone.
+    """Create ``path`` with this text, whole or not at all, and flushed; an existing file is left alone.
 
     Raises:
         FileExistsError: the path exists.
         OSError: the folder cannot be written or is full; nothing is left behind.
     """
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    draft = path.with_name(f".{path.name[:_LONGEST_NAME_PART]}.json.{uuid.uuid4().hex}")
     try:
         with draft.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, path)
+        _publish(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+
+
+def _publish(draft: Path, path: Path) -> None:
+    """Give a finished draft its name, unless that is taken."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        # A network file system may repeat our request and then refuse it: two links say that ours succeeded.
+        if draft.stat().st_nlink != 2:
+            raise
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        draft.rename(path)
+
+
+def _flush_folder(folder: Path) -> None:
+    """The new name survives a power cut, where the file system can promise that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def record_files(folder: Path) -> list[Path]:
+    """Record files directly in a folder, sorted; none if there is no such folder."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
 
 
 def load(path: Path) -> RunRecord:
@@ -78,47 +176,36 @@ def load(path: Path) -> RunRecord:
     Raises:
         RecordError: unreadable, too large, not a record, or of a newer format; names the file and field.
     """
-    try:
-        if path.stat().st_size > LARGEST_RECORD_BYTES:
-            raise RecordError(f"{path}: larger than a record can be", "give files written by fairchip run")
-        text = path.read_text(encoding="utf-8")
-        return RunRecord.model_validate_json(text)
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror or error}", "give a record or a folder of records") from None
-    except ValidationError as error:
-        raise RecordError(f"{path}: {_first_problem(text, error)}", "give files written by fairchip run") from None
-    except ValueError as error:
-        raise RecordError(f"{path}: not a record: {error}", "give files written by fairchip run") from None
+    return read_record(path)
 
 
 def load_all(paths: Iterable[Path]) -> list[RunRecord]:
     """Every record of these files and folders (searched to any depth), each run once, in order of creation.
 
     Raises:
-        RecordError: as `load`; or a path holds no record.
+        RecordError: as `load`; a path holds no record; or two runs claim one place of one suite.
     """
     found: dict[str, RunRecord] = {}
+    holders: dict[tuple[object, ...], Path] = {}
     for path in paths:
-        files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-        files = [file for file in files if not file.name.startswith(".")]
-        if not files:
-            raise RecordError(f"{path}: holds no records", "give a record or a folder of records")
-        for record in map(load, files):
+        for file in _files(path):
+            record = load(file)
+            if record.run_id in found:
+                continue
+            if (other := holders.setdefault(_place(record), file)) != file:
+                raise RecordError(f"{other} and {file} are the same run of one suite, made twice", "remove one of them")
             found[record.run_id] = record
     return sorted(found.values(), key=lambda record: (record.created_at, record.run_id))
 
 
-def _first_problem(text: str, error: ValidationError) -> str:
-    version = _schema_version(text)
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        return f"record format {version} is newer than this fairchip reads ({SCHEMA_VERSION}); update fairchip"
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'the file'}: {first['msg'].lower()}"
+def _files(path: Path) -> list[Path]:
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    files = [file for file in files if not file.name.startswith(".")]
+    if not files:
+        raise RecordError(f"{path}: holds no records", "give a record or a folder of records")
+    return files
 
 
-def _schema_version(text: str) -> object:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return content.get("schema_version") if isinstance(content, dict) else None
+def _place(record: RunRecord) -> tuple[object, ...]:
+    place, case = record.place, record.case
+    return place.suite_id, place.role, place.round, place.order, case.digest, case.backend

@@ -1,16 +1,24 @@
 """Strict reading of the CSV tables in ``data/``: every complaint names the file and the line."""
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from results.errors import PriceError
+from results.files import read_text
+
+if TYPE_CHECKING:
+    import _csv
 
 DATA_DIRECTORY = Path(__file__).with_name("data")
+LARGEST_TABLE_BYTES = 64 * 2**20
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-15, 1e15
+"""No figure of a data sheet and no price is outside: one that is was written in other units."""
 
 Name = TypeVar("Name", bound=str)
 
@@ -42,12 +50,12 @@ class Row:
         raise self.error(f"{column} is {text!r}", f"{column} is one of: {', '.join(allowed)}")
 
     def positive(self, column: str) -> float | None:
-        """The cell as a positive, finite number; None where it is empty."""
+        """The cell as a positive number within reason; None where it is empty."""
         text = self.text(column)
         if not text:
             return None
         value = _number(text)
-        if 0 < value < math.inf:
+        if SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
             return value
         raise self.error(f"{column} is {text!r}", f"{column} is a positive number, or empty where it is not known")
 
@@ -56,7 +64,7 @@ class Row:
         text = self.text(column)
         if not text:
             return None
-        if text.isascii() and text.isdigit():
+        if text.isascii() and text.isdigit() and len(text) <= 15:
             return int(text)
         raise self.error(f"{column} is {text!r}", f"{column} is a whole number, or empty where it is not known")
 
@@ -83,18 +91,23 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         PriceError: the file cannot be read, or has other columns, or a row has another number of cells.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            yield from _rows(path, file, columns)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PriceError(f"{path} cannot be read: {error}", "give a CSV file in UTF-8") from error
+        text = read_text(path, LARGEST_TABLE_BYTES)
+    except OSError as error:
+        raise PriceError(f"{path} cannot be read: {error.strerror or error}", "give a CSV file") from None
+    except ValueError as error:
+        raise PriceError(f"{path} cannot be read: {error}", "give a CSV file in UTF-8") from None
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        yield from _rows(path, lines, columns)
+    except csv.Error as error:
+        raise PriceError(f"{path}, line {lines.line_num}, cannot be read: {error}", "give a CSV file") from None
 
 
-def _rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[Row]:
-    lines = csv.reader(file, strict=True)
+def _rows(path: Path, lines: "_csv.Reader", columns: Sequence[str]) -> Iterator[Row]:
     header = next(lines, [])
     if header != list(columns):
         raise PriceError(
-            f"{path}, line 1: the columns are {','.join(header) or 'missing'}",
+            f"{path}, line 1: the columns are {','.join(header)[:200] or 'missing'}",
             f"the columns are, in this order: {','.join(columns)}",
         )
     for cells in filter(None, lines):

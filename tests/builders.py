@@ -56,6 +56,7 @@ def _plausible(
 ) -> dict[str, Any]:
     own = losses if losses is not None else [5.5 * 0.98**step for step in range(STEPS)]
     seconds = 4 * 256 / tokens_per_second
+    begin = max(10.0, seconds)
     window = {"seconds": seconds, "steps": 4, "tokens": 1024, "batch_wait_seconds": 0.0}
     run_id = hashlib.sha256(f"{backend}/{suite_id}/{round_}/{tokens_per_second}".encode()).hexdigest()[:32]
     return {
@@ -98,7 +99,7 @@ def _plausible(
             "steady_fraction": 0.1,
             "time_limit_seconds": 600.0,
         },
-        "reference": REFERENCE if reference else None,
+        "reference": dict(REFERENCE) if reference else None,
         "measurement": {
             "origin_unix_seconds": 1000.0,
             "start_up": {"cache": "warm", "import_seconds": 1.0, "open_seconds": 1.0, "first_step_seconds": 2.0},
@@ -106,7 +107,7 @@ def _plausible(
             "warmup_steady": True,
             "self_checks": [{"steps": 4, "once_seconds": seconds, "twice_seconds": 2 * seconds, "idle_seconds": 0.0}],
             "steps_per_window": 4,
-            "windows": [window | {"start_seconds": 10.0 + i * seconds} for i in range(WINDOWS)],
+            "windows": [window | {"start_seconds": begin + i * seconds} for i in range(WINDOWS)],
             "steps": [{"step": i, "loss": loss, "gradient_norm": 1.0} for i, loss in enumerate(own)],
             "compiled_graphs_before": 1,
             "compiled_graphs_after": 1,

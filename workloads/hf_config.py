@@ -7,16 +7,17 @@ would be a different workload.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import WorkloadError
-from workloads.parse import normalised
+from workloads.files import read_text
+from workloads.parse import check_model, normalised
 from workloads.spec import Model
 
 _MODEL_TYPE = "llama"
-_LARGEST_FILE_BYTES = 2**20
 _MODEL = TypeAdapter(Model)
 
 _RENAMED = {
@@ -70,7 +71,7 @@ def model_from_hf_config(path: Path) -> Model:
     table = _read(path)
     if table.get("model_type") != _MODEL_TYPE:
         raise WorkloadError(
-            f"{path}: model_type is {table.get('model_type')!r}", f"only {_MODEL_TYPE!r} is implemented"
+            f"{path}: model_type is {shown(table.get('model_type'))}", f"only {_MODEL_TYPE!r} is implemented"
         )
     _refuse_unknown(path, table)
     renamed = {_RENAMED[key]: value for key, value in table.items() if key in _RENAMED and value is not None}
@@ -81,9 +82,7 @@ def model_from_hf_config(path: Path) -> Model:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        if path.stat().st_size > _LARGEST_FILE_BYTES:
-            raise WorkloadError(f"{path}: larger than a configuration can be", "give the model's config.json")
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(read_text(path))
     except OSError as error:
         raise WorkloadError(f"{path}: {error.strerror or error}", "give the model's config.json") from None
     except (ValueError, RecursionError) as error:
@@ -96,11 +95,12 @@ def _read(path: Path) -> Mapping[str, Any]:
 def _refuse_unknown(path: Path, table: Mapping[str, Any]) -> None:
     for key, needed in _MUST_BE.items():
         if table.get(key, needed) != needed:
-            raise WorkloadError(f"{path}: {key} = {table[key]!r} is not implemented", f"only {needed!r} is")
+            raise WorkloadError(f"{path}: {key} = {shown(table[key])} is not implemented", f"only {needed!r} is")
     for key, value in table.items():
         known = key in _RENAMED or key in _MUST_BE or key in _IRRELEVANT
         if not known and value not in (None, False):
-            raise WorkloadError(f"{path}: {key} = {value!r} is not implemented", "remove it if it does not matter here")
+            what = f"{key} = {shown(value)} is not implemented"
+            raise WorkloadError(f"{path}: {what}", "remove it if it does not matter here")
 
 
 def _rotary(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _rotary(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "default":
         raise WorkloadError(f"{path}: rotary {', '.join(parameters)} is not implemented", "known: rope_theta")
     if kind != "llama3":
-        raise WorkloadError(f"{path}: rope_type {kind!r} is not implemented", "known: default, llama3")
+        raise WorkloadError(f"{path}: rope_type {shown(kind)} is not implemented", "known: default, llama3")
     if parameters.keys() != _SCALING.keys():
         odd = ", ".join(sorted(parameters.keys() ^ _SCALING.keys()))
         raise WorkloadError(
@@ -128,8 +128,10 @@ def _rotary(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _validated(path: Path, fields: dict[str, Any]) -> Model:
     try:
-        return normalised(_MODEL.validate_json(json.dumps(fields)))
+        model = _MODEL.validate_json(json.dumps(fields))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise WorkloadError(f"{path}: {where}: {first['msg'].lower()}", "give a complete Llama config.json") from None
+    check_model(model, str(path))
+    return normalised(model)

@@ -1,8 +1,4 @@
-"""Names, shapes, counts and initial values of a model's parameters.
-
-Names and (out, in) shapes are those of Hugging Face's Llama checkpoints, so that the published
-weights, a transformers model and ours line up one to one.
-"""
+"""Initial values of a model's parameters."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,55 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.random_bits import normal_like
+from workloads.shapes import is_decayed, parameter_shapes
 from workloads.spec import Model
-
-EMBEDDING = "model.embed_tokens.weight"
-FINAL_NORM = "model.norm.weight"
-HEAD = "lm_head.weight"
 
 _SLICE = 2**24
 """Parameters drawn at a time: bounds host memory to about a gigabyte beside the tensor itself."""
-
-
-def layer_prefix(layer: int) -> str:
-    """Beginning of the names of a decoder layer's parameters."""
-    return f"model.layers.{layer}."
-
-
-def parameter_shapes(model: Model) -> dict[str, tuple[int, ...]]:
-    """Shape of every parameter by name, in the order of the forward pass. A tied head is not listed."""
-    shapes: dict[str, tuple[int, ...]] = {EMBEDDING: (model.vocab_size, model.dim)}
-    for layer in range(model.layers):
-        shapes |= {layer_prefix(layer) + name: shape for name, shape in _layer_shapes(model).items()}
-    shapes[FINAL_NORM] = (model.dim,)
-    if not model.tied_head:
-        shapes[HEAD] = (model.vocab_size, model.dim)
-    return shapes
-
-
-def _layer_shapes(model: Model) -> dict[str, tuple[int, ...]]:
-    query, key_value = model.heads * model.head_width, model.kv_heads * model.head_width
-    return {
-        "input_layernorm.weight": (model.dim,),
-        "self_attn.q_proj.weight": (query, model.dim),
-        "self_attn.k_proj.weight": (key_value, model.dim),
-        "self_attn.v_proj.weight": (key_value, model.dim),
-        "self_attn.o_proj.weight": (model.dim, query),
-        "post_attention_layernorm.weight": (model.dim,),
-        "mlp.gate_proj.weight": (model.ffn_dim, model.dim),
-        "mlp.up_proj.weight": (model.ffn_dim, model.dim),
-        "mlp.down_proj.weight": (model.dim, model.ffn_dim),
-    }
-
-
-def parameter_count(model: Model) -> int:
-    """Number of parameters; a tied head counts once."""
-    return sum(math.prod(shape) for shape in parameter_shapes(model).values())
-
-
-def is_decayed(shape: tuple[int, ...]) -> bool:
-    """Whether weight decay applies: to matrices, embedding included, not to norm weights."""
-    return len(shape) >= 2
 
 
 def initial_parameters(model: Model, seed: int) -> Iterator[tuple[str, NDArray[np.float32]]]:

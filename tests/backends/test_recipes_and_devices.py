@@ -32,8 +32,35 @@ def test_the_micro_batch_is_the_largest_divisor_within_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("batch", "limit", "divisor"), [(12, 5, 4), (12, 12, 12), (7, 6, 1), (36, 35, 18), (2**24, 2**23, 2**23)]
+)
+def test_the_largest_divisor_is_found_whatever_the_batch(batch: int, limit: int, divisor: int) -> None:
+    workload = replace(find_workload("smoke"), global_batch=batch, sequence_length=1)
+    assert resolve(Recipe(micro_batch_tokens=limit), workload).micro_batch == divisor
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
-    [("colour = 1", "colour"), ("threads = '2'", "threads"), ("compile = 'yes'", "compile"), ("[", "not a recipe")],
+    [
+        ("colour = 1", "colour"),
+        ("threads = '2'", "threads"),
+        ("threads = 0", "threads is 0"),
+        ("threads = 100000", "threads is 100000"),
+        ("micro_batch = -1", "micro_batch is -1"),
+        ("micro_batch = 1099511627776", "micro_batch is 1099511627776"),
+        ("micro_batch_tokens = 0", "micro_batch_tokens is 0"),
+        ("name = ''", "name is empty"),
+        ('name = "two\\nlines"', "name .* unprintable"),
+        (f"name = '{'x' * 101}'", "name has 101 characters"),
+        ("compile = 'yes'", "compile"),
+        ("environment = {'A=B' = 'c'}", "environment.A=B is no name of a variable"),
+        ("environment = {'' = 'c'}", "no name of a variable"),
+        ('environment = {A = "b\\u0000"}', "environment.A holds a NUL"),
+        (f"environment = {{A = '{'x' * 10_001}'}}", "environment.A holds a NUL or is too long"),
+        ("threads = nan", "threads"),
+        ("a." * 1000 + "a = 1", "dots in line 1"),
+        ("[", "not a recipe"),
+    ],
 )
 def test_a_broken_recipe_is_one_line(tmp_path: Path, content: str, said: str) -> None:
     path = tmp_path / "recipe.toml"

@@ -13,10 +13,11 @@ import psutil
 import pytest
 
 from backends.recipe import Recipe, resolve
-from bench.campaign import Campaign, Turn, run_campaign, schedule
+from bench.campaign import run_campaign
 from bench.plan import Case, MeasurePlan
 from bench.process import run_worker
 from bench.progress import Display
+from bench.schedule import Campaign, Turn, schedule
 from bench.worker import job_line
 from results.record import RunRecord
 from results.store import load_all
@@ -114,6 +115,16 @@ def test_whatever_ends_a_worker_is_a_record(plugin, tmp_path: Path, body: str, s
     assert record.measurement is None
 
 
+def test_a_measurement_that_contradicts_its_case_is_a_failed_run(plugin, tmp_path: Path) -> None:
+    """A backend that counts other tokens than the workload has: a record that says so, and no crash."""
+    plugin("import bench.worker; w = bench.worker.Workload; w.tokens_per_step = property(lambda self: 7)")
+    (record,) = run(tmp_path, "mine")
+    assert record.status == "failed"
+    assert "not a possible run" in record.reason
+    assert "tokens" in record.reason
+    assert record.measurement is None
+
+
 def test_what_a_library_prints_does_not_disturb_the_protocol(plugin, tmp_path: Path) -> None:
     plugin("print('noise'); os.write(1, b'native noise')")
     (record,) = run(tmp_path, "mine")
@@ -137,7 +148,7 @@ def test_garbage_from_a_worker_is_a_failure_not_a_crash(
     impostor = tmp_path / "python"
     impostor.write_text(f"#!/bin/sh\necho '{output}'\nsleep 30\n")
     impostor.chmod(0o755)
-    monkeypatch.setattr("bench.process.sys.executable", str(impostor))
+    monkeypatch.setattr("bench.process.WORKER", (str(impostor),))
     end = run_worker(job_line(make_case(), "cold", PLAN), {}, 20.0, lambda progress: None)
     assert end.status == "failed"
     assert end.reason == "the worker's answer was not understood"
@@ -189,7 +200,9 @@ def test_every_cold_start_has_a_record_and_a_cold_cache(plugin, tmp_path: Path) 
     plugin()
     records = run(tmp_path, "mine", runs=1, cold_starts=3)
     assert [record.measurement.start_up.cache for record in records if record.measurement] == ["cold"] * 3 + ["warm"]
-    assert len(list((tmp_path / "records").iterdir())) == 4, "records and nothing else: caches are gone"
+    left = sorted(path.name for path in (tmp_path / "records").iterdir())
+    assert len(left) == 5, "the lock, records and nothing else: caches are gone"
+    assert left[0] == ".lock"
 
 
 def test_a_start_that_failed_leaves_the_next_one_cold(plugin, tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
             name.replace("_", "-"): Availability(available=available, device_type=device, reason="test")
             for name, (device, available) in backends.items()
         }
-        monkeypatch.setattr(suite, "backend_entry_points", lambda: found)
-        monkeypatch.setattr(suite, "availability", lambda name: found[name])
+        monkeypatch.setattr(suite, "availabilities", lambda: found)
 
     return have
 

@@ -10,7 +10,8 @@ transformers = pytest.importorskip("transformers")
 
 from workloads.hf_config import model_from_hf_config  # noqa: E402
 from workloads.models.llama_torch import Llama, Numerics  # noqa: E402
-from workloads.parameters import initial_parameters, parameter_count  # noqa: E402
+from workloads.parameters import initial_parameters  # noqa: E402
+from workloads.shapes import parameter_count  # noqa: E402
 
 LLAMA3_SCALING = {
     "rope_type": "llama3",

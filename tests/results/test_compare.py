@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -50,6 +51,26 @@ def test_verdicts_of_cases_that_took_turns(speed: float, verdict: str) -> None:
     assert comparison.cost_ratio.method == "paired t over rounds"
 
 
+def rebooted(records: list[RunRecord], after: int) -> list[RunRecord]:
+    """The same records, from this round on of another boot of the machine."""
+    later = {"environment": records[0].environment.model_copy(update={"boot_id": "9" * 32})}
+    return [record.model_copy(update=later) if record.place.round >= after else record for record in records]
+
+
+def test_rounds_pair_within_a_boot() -> None:
+    """A suite that went on after a reboot: its cases still took turns, before and after."""
+    (section,) = sections(rebooted(case("torch-cpu", 1000.0), 3), rebooted(case("jax-cpu", 1100.0), 3))
+    assert section.comparisons[0].cost_ratio.method == "paired t over rounds"
+    assert len(section.cases) == 2
+
+
+def test_rounds_do_not_pair_across_a_reboot() -> None:
+    """Equal round numbers, other boots: they did not take turns, and the report says so."""
+    (section,) = sections(case("torch-cpu", 1000.0), rebooted(case("jax-cpu", 1100.0), 2))
+    assert section.comparisons[0].cost_ratio.method == "Welch t on runs"
+    assert "did not take turns" in section.comparisons[0].sentence
+
+
 def test_undecided_says_what_would_decide() -> None:
     noisy = [0.1, -0.1, 0.05, -0.02, 0.0]
     (section,) = sections(case("torch-cpu", 1000.0), case("jax-cpu", 1040.0, noise=noisy))
@@ -94,6 +115,13 @@ def test_without_a_reference_the_cases_must_track_each_other() -> None:
     assert "no ranked run" in parted.comparisons[0].sentence
     (alone,) = sections(ours)
     assert "(1,000)" in markdown([alone]), "without anything to confirm it, a number has no rank"
+
+
+def test_runs_without_steps_confirm_nobody() -> None:
+    (section,) = sections(
+        case("torch-cpu", 1000.0, reference=False, losses=[]), case("jax-cpu", 1100.0, reference=False)
+    )
+    assert section.comparisons[0].verdict == "none"
 
 
 def test_a_reference_on_one_side_only_does_not_excuse_the_other() -> None:
@@ -235,7 +263,7 @@ def test_ones_own_price() -> None:
 
 
 def test_order_and_duplication_of_files_change_nothing(tmp_path: Path) -> None:
-    records = case("torch-cpu", 1000.0) + case("jax-cpu", 1100.0, place__case_index=1)
+    records = case("torch-cpu", 1000.0) + case("jax-cpu", 1100.0, place__case_index=1, place__order=1)
     one, other = tmp_path / "one", tmp_path / "other"
     for record in records:
         save(record, one)
@@ -281,9 +309,46 @@ def test_the_frame_has_a_row_a_run() -> None:
     assert frame["tokens_per_second"].mean() == pytest.approx(1000, rel=0.01)
 
 
-@pytest.mark.parametrize("name", ["<script>|x", "a[/b]", "x[red]y"])
+@pytest.mark.parametrize("name", ["<script>|x", "a[/b]", "x[red]y", ":smile:"])
 def test_a_hostile_name_stays_text(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = sections(case(name, 1000.0, case__workload=name))
     assert "<script>" not in markdown(found)
     print_sections(found, Console(width=200))
     assert capsys.readouterr().out.count(name) >= 2
+
+
+STEERING = "\x1b[31mred\x07 \u202edlrow\u2028next\r\nline"
+
+
+def test_what_steers_a_terminal_is_shown_and_not_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    names = {"case__workload": STEERING, "case__recipe": {"name": STEERING}, "environment__instance__name": STEERING}
+    failed = case(STEERING, 1000.0, runs=1, status="failed", reason=STEERING, **names)
+    found = sections(case(STEERING, 1000.0, measurement__session__fallback=STEERING, **names), failed)
+    print_sections(found, Console(width=80))
+    csv = run_frame(failed).to_csv(index=False)
+    for text in (capsys.readouterr().out, markdown(found), csv):
+        assert all(char.isprintable() or char == "\n" for char in text)
+        assert "\ufffd[31mred\ufffd" in text
+    assert json.loads(as_json(found))[0]["workload"] == STEERING, "JSON keeps what the record says"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a|b", "a\\|b"),
+        ("a\\|b", "a\\\\\\|b"),
+        ("<img src=x>", "&lt;img src=x&gt;"),
+        ("&lt;b&gt;", "&amp;lt;b&amp;gt;"),
+        ("[x](http://example.org)", "[x\\](http://example.org)"),
+        ("[x]: http://example.org", "[x\\]: http://example.org"),
+        ("`*x*`", "\\`\\*x\\*\\`"),
+    ],
+)
+def test_markdown_of_a_record_is_text_in_a_cell(name: str, shown: str) -> None:
+    page = markdown(sections(case(name, 1000.0)))
+    assert f"| {shown} | 5/5 |" in page
+
+
+def test_an_interval_keeps_its_brackets() -> None:
+    page = markdown(sections(case("torch-cpu", 1000.0), case("jax-cpu", 1100.0)))
+    assert re.search(r"\| 0\.909 \[0\.\d+, 0\.\d+\] \|", page)

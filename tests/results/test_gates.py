@@ -7,7 +7,7 @@ import pytest
 from builders import STEPS, WINDOWS, make_record
 from scipy.stats import t as student_t
 
-from results.gates import GATES, STUDENT_T_999, cpu_ceiling, evaluate, is_ranked, lost_by, self_check_noise
+from results.gates import GATES, STUDENT_T_999, cpu_ceiling, deviations, evaluate, is_ranked, lost_by, self_check_noise
 from results.record import RunRecord
 
 
@@ -24,6 +24,12 @@ def test_an_honest_run_passes_everything() -> None:
 
 def _window(**changes: float) -> dict:
     return {"start_seconds": 10.0, "seconds": 1.0, "steps": 4, "tokens": 1024, "batch_wait_seconds": 0.0} | changes
+
+
+def _windows(*seconds: float, **changes: float) -> list[dict]:
+    """Windows of these lengths, one after the other."""
+    starts = [10.0 + sum(seconds[:i]) for i in range(len(seconds))]
+    return [_window(start_seconds=start, seconds=one, **changes) for start, one in zip(starts, seconds, strict=True)]
 
 
 CHECK = {"steps": 4, "once_seconds": 1.0, "twice_seconds": 2.0, "idle_seconds": 0.0}
@@ -45,7 +51,7 @@ SABOTAGE = {
     "time that does not grow with the work, in one noisy window": (
         "synchronisation",
         {
-            "measurement__windows": [_window(seconds=1.0)],
+            "measurement__windows": _windows(1.0),
             "measurement__self_checks": [CHECK | {"twice_seconds": 1.0}],
         },
     ),
@@ -58,8 +64,8 @@ SABOTAGE = {
 }
 ADVICE = {
     "eager where compiled was asked": ("as-recipe", {"measurement__session__fallback": "eager: no compiler"}),
-    "slow data": ("data-wait", {"measurement__windows": [_window(batch_wait_seconds=0.1)] * WINDOWS}),
-    "a drifting step time": ("steady", {"measurement__windows": [_window(seconds=1 + i / 20) for i in range(WINDOWS)]}),
+    "slow data": ("data-wait", {"measurement__windows": _windows(*[1.0] * WINDOWS, batch_wait_seconds=0.1)}),
+    "a drifting step time": ("steady", {"measurement__windows": _windows(*[1 + i / 20 for i in range(WINDOWS)])}),
     "a warm-up that never settled": ("steady", {"measurement__warmup_steady": False}),
     "a busy machine": (
         "quiet-host",
@@ -87,6 +93,29 @@ def test_an_advisory_gate_is_shown_and_keeps_the_rank(name: str) -> None:
     record = make_record(**changes)
     assert outcome(record, gate) == "fail"
     assert is_ranked(record)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reference__losses": [0.0, 5.0]},
+        {"measurement__steps": []},
+        {"measurement__self_checks": [CHECK | {"steps": 2**62}]},
+        {"measurement__self_checks": [CHECK | {"twice_seconds": 5e-324}]},
+        {"measurement__session__fallback": "x" * 20_000},
+        {"measurement__session__peak_flops_per_second": 2**63 - 1, "case__device_type": "x", "case__world_size": 2**40},
+        {"case__expected_first_loss": 1e308, "losses": [-1e308] * STEPS},
+        {"environment__logical_cpus": 2**63 - 1},
+    ],
+)
+def test_the_oddest_valid_record_has_every_gate(changes: dict) -> None:
+    record = make_record(**changes)
+    assert {gate.id for gate in record.gates} == set(GATES)
+    assert all(0 < len(gate.evidence) <= 1000 for gate in record.gates)
+
+
+def test_a_true_loss_of_zero_has_no_relative_deviation() -> None:
+    assert deviations([0.0, None, 2.0], [0.0, 1.0, 1.0]) == [math.inf, math.inf, 1.0]
 
 
 def test_a_run_is_judged_now_and_not_by_what_was_stored() -> None:
@@ -139,7 +168,7 @@ def test_a_failed_run_has_no_gates_and_no_rank() -> None:
 
 
 def test_self_check_noise_follows_the_spread_of_the_windows() -> None:
-    quiet, noisy = make_record(), make_record(measurement__windows=[_window(seconds=s) for s in (0.9, 1.1) * 4])
+    quiet, noisy = make_record(), make_record(measurement__windows=_windows(*(0.9, 1.1) * 4))
     assert quiet.measurement is not None
     assert noisy.measurement is not None
     assert self_check_noise(quiet.measurement, 4) == pytest.approx(0.0)
@@ -164,7 +193,7 @@ def test_noise_alone_seldom_fails_the_synchronisation(windows: int) -> None:
         seconds = [math.exp(chance.gauss(0, 0.05)) for _ in range(windows)]
         once, twice = (sum(math.exp(chance.gauss(0, 0.05)) for _ in range(count)) for count in (1, 2))
         record = make_record(
-            measurement__windows=[_window(seconds=s) for s in seconds],
+            measurement__windows=_windows(*seconds),
             measurement__self_checks=[CHECK | {"once_seconds": once, "twice_seconds": twice}],
             with_gates=False,
         )

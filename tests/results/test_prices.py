@@ -292,6 +292,12 @@ class TestCost:
                 raising()
             assert caught.value.hint == "give a positive, finite number"
 
+    @pytest.mark.parametrize("bad", [1e-320, 1e-16, 1e16, 1.7e308])
+    def test_a_users_price_within_reason(self, bad: float) -> None:
+        with pytest.raises(PriceError, match="the price in USD per hour is") as caught:
+            user_price(bad, instance="mine", as_of=date(2026, 11, 22))
+        assert caught.value.hint
+
     def test_a_users_price_is_told_apart(self) -> None:
         price = user_price(2.5, instance="mine", as_of=date(2026, 11, 22), kind="paid")
         assert (price.purchase_model, price.kind, price.usd_per_hour) == ("user", "paid", 2.5)

@@ -9,7 +9,7 @@ from builders import make_record
 
 from results.errors import RecordError
 from results.record import RunRecord, json_schema
-from results.store import load, load_all, save
+from results.store import load, load_all, owned, record_files, save, set_aside
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = sorted((ROOT / "tests" / "golden").glob("record-v*.json"))
@@ -45,6 +45,43 @@ def test_the_same_file_twice_is_one_run(tmp_path: Path) -> None:
     assert len(load_all([tmp_path, path, path])) == 1
 
 
+def test_two_runs_of_one_place_are_refused(tmp_path: Path) -> None:
+    """Somebody put a record back whose round was run again: neither is counted before one is chosen."""
+    save(make_record(tokens_per_second=1000.0), tmp_path / "one")
+    save(make_record(tokens_per_second=2000.0), tmp_path / "two")
+    with pytest.raises(RecordError, match="the same run of one suite"):
+        load_all([tmp_path])
+
+
+def test_a_record_set_aside_is_kept_and_not_read(tmp_path: Path) -> None:
+    record, other = make_record(), make_record(round_=1)
+    content = save(record, tmp_path).read_bytes()
+    save(other, tmp_path)
+    set_aside(record, tmp_path)
+    assert load_all([tmp_path]) == [other]
+    (aside,) = tmp_path.glob("*.superseded-*")
+    assert aside.read_bytes() == content
+
+
+def test_a_folder_has_one_writer(tmp_path: Path) -> None:
+    with owned(tmp_path / "records"):
+        with pytest.raises(RecordError, match="another suite writes there"), owned(tmp_path / "records"):
+            pass
+        save(make_record(), tmp_path / "records")
+    with owned(tmp_path / "records"):
+        assert record_files(tmp_path / "records")
+
+
+def _with(content: dict, dotted: str, value: object) -> dict:
+    """The content with one part replaced; whole numbers in the path are places in a list."""
+    *parents, last = (int(part) if part.isdigit() else part for part in dotted.split("."))
+    owner = content
+    for parent in parents:
+        owner = owner[parent]
+    owner[last] = value
+    return content
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -60,6 +97,27 @@ def test_the_same_file_twice_is_one_run(tmp_path: Path) -> None:
         (lambda c: c | {"case": c["case"] | {"digest": "0" * 64}}, "digest is not that of the specification"),
         (lambda c: c | {"case": c["case"] | {"flops_per_token": {"6N": 1}}}, "lacks"),
         (lambda c: [c], "the file"),
+        (lambda c: _with(c, "case.recipe", {"name": [float("nan")]}), "case.recipe: holds NaN"),
+        (lambda c: _with(c, "case.specification", {"seed": float("inf")}), "case.specification"),
+        (lambda c: _with(c, "measurement.session.device_name", -float("inf")), "measurement.session"),
+        (lambda c: _with(c, "measurement.session.device_name", 10**400), "measurement.session"),
+        (lambda c: _with(c, "reference.relative_tolerance", float("inf")), "reference.relative_tolerance"),
+        (lambda c: _with(c, "reference.losses", []), "reference.losses"),
+        (lambda c: _with(c, "measurement.origin_unix_seconds", 1.8e12), "measurement.origin_unix_seconds"),
+        (lambda c: _with(c, "measurement.windows.0.seconds", 1e-12), "measurement.windows.0.seconds"),
+        (lambda c: _with(c, "measurement.windows.1.seconds", 1024.0), "windows.2.start_seconds"),
+        (lambda c: _with(c, "measurement.windows.1.start_seconds", 0.01), "windows.1.start_seconds"),
+        (lambda c: _with(c, "measurement.windows.0.start_seconds", 0.0), "windows.0.start_seconds"),
+        (lambda c: _with(c, "measurement.windows.3.tokens", 1), "measurement.windows.3.tokens is 1, not 4 steps"),
+        (lambda c: _with(c, "measurement.warmup.0.tokens", 2048), "measurement.warmup.0.tokens is 2048"),
+        (lambda c: _with(c, "measurement.windows.3.steps", 5), "windows.3.steps is 5, steps_per_window 4"),
+        (lambda c: _with(c, "measurement.windows.0.batch_wait_seconds", 9.0), "batch_wait_seconds 9.0 is more"),
+        (lambda c: _with(c, "case.tokens_per_step", 0), "case.tokens_per_step"),
+        (lambda c: _with(c, "case.parameters", 2**63), "case.parameters"),
+        (lambda c: _with(c, "case.flops_per_token.6N", 0), "case.flops_per_token.6N"),
+        (lambda c: _with(c, "environment.logical_cpus", 0), "environment.logical_cpus"),
+        (lambda c: c | {"created_at": "٢٠٢٦-11-22T10:00:00+00:00"}, "created_at"),
+        (lambda c: c | {str(i): 0 for i in range(20_000)}, "a table of"),
     ],
 )
 def test_what_is_not_a_record_is_refused_by_field(tmp_path: Path, change, said: str) -> None:

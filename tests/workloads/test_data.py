@@ -1,6 +1,7 @@
 """Batches: the same everywhere, fresh every step; token files; the synthetic stream."""
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from workloads.catalog import find_workload
 from workloads.corpora import corpus_bytes
 from workloads.data import batch_source
 from workloads.errors import WorkloadError
+from workloads.spec import Data
 from workloads.token_file import token_file_data
 
 SMOKE = find_workload("smoke")
+LLMC_HEADER = np.array([20240520, 1, 500] + [0] * 253, np.int32).tobytes()
 
 
 def test_a_batch_is_a_pure_function_of_workload_and_step() -> None:
@@ -62,16 +65,20 @@ def test_32_bit_tokens(tmp_path: Path) -> None:
 
 def test_the_header_of_llm_c_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "train.bin"
-    header = np.zeros(256, np.int32)
-    header[:3] = (20240520, 1, 500)
-    path.write_bytes(header.tobytes() + np.full(500, 7, np.uint16).tobytes())
+    path.write_bytes(LLMC_HEADER + np.full(500, 7, np.uint16).tobytes())
     workload = replace(SMOKE, data=token_file_data(path, "uint16", 256))
     assert all((batch_source(workload)(step).inputs == 7).all() for step in range(50))
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "0 bytes"), (b"abc", "3 bytes"), (np.full(9, 300, np.uint16).tobytes(), "holds token 300")],
+    [
+        (b"", "0 bytes"),
+        (b"abc", "3 bytes"),
+        (np.full(9, 300, np.uint16).tobytes(), "holds token 300"),
+        (LLMC_HEADER, "0 bytes"),
+        (LLMC_HEADER + b"\0", "1 bytes"),
+    ],
 )
 def test_unusable_token_files(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "train.bin"
@@ -87,6 +94,30 @@ def test_missing_and_short_token_files(tmp_path: Path) -> None:
     np.zeros(10, np.uint16).tofile(path)
     with pytest.raises(WorkloadError, match="one sequence needs 65"):
         batch_source(replace(SMOKE, data=token_file_data(path, "uint16", 256)))
+
+
+def test_a_huge_token_file_is_refused_with_the_cure(tmp_path: Path) -> None:
+    path = tmp_path / "huge.bin"
+    with path.open("wb") as file:
+        file.truncate(2**36 + 2)
+    with pytest.raises(WorkloadError, match="is larger than 68,719,476,736 bytes") as caught:
+        token_file_data(path, "uint16", 256)
+    assert "head -c 68719476736" in caught.value.hint
+
+
+def test_a_token_file_whose_name_no_worker_could_be_told(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.bin")
+    path.write_bytes(b"\0\0")
+    with pytest.raises(WorkloadError, match="not UTF-8"):
+        token_file_data(path, "uint16", 256)
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "/dev/zero", "/dev/null", "x" * 5000])
+def test_a_path_of_a_workload_file_that_leads_to_no_tokens(path: str) -> None:
+    data = Data(kind="tokens", sha256="0" * 64, dtype="uint16", path=path)
+    with pytest.raises(WorkloadError) as caught:
+        batch_source(replace(SMOKE, data=data))
+    assert caught.value.hint == "give a file of token ids"
 
 
 def test_the_synthetic_stream_follows_its_law() -> None:

@@ -84,6 +84,13 @@ def test_defaults_of_the_family(tmp_path: Path) -> None:
         ({"rope_scaling": "linear"}, "rotary parameters"),
         ({"hidden_size": "2048"}, "dim"),
         ({"hidden_size": "absent"}, "dim"),
+        ({"hidden_size": 10**400}, "model.dim"),
+        ({"num_attention_heads": 0, "num_key_value_heads": 0}, "model.heads is 0"),
+        ({"num_attention_heads": 7, "num_key_value_heads": 7, "head_dim": "absent"}, "7 does not divide dim 2048"),
+        ({"num_key_value_heads": 5}, "5 does not divide heads 32"),
+        ({"num_hidden_layers": -1}, "model.layers is -1"),
+        ({"rms_norm_eps": float("nan")}, "norm_epsilon is nan"),
+        ({"quantization_config": {"deep": [[[[[[[[["x" * 10**5]]]]]]]]]}}, "quantization_config"),
     ],
 )
 def test_what_is_not_implemented_is_refused_by_name(tmp_path: Path, changes: dict, named: str) -> None:
@@ -91,7 +98,18 @@ def test_what_is_not_implemented_is_refused_by_name(tmp_path: Path, changes: dic
         model_from_hf_config(_write(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, "null"])
+GPT2 = {"model_type": "gpt2", "n_embd": 768, "n_head": 12, "n_layer": 12, "n_positions": 1024, "vocab_size": 50257}
+
+
+def test_another_family_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(GPT2))
+    with pytest.raises(WorkloadError, match="model_type is 'gpt2'") as caught:
+        model_from_hf_config(path)
+    assert "llama" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, "null", " " * 2**20 + "{}", "9" * 5000])
 def test_broken_files(tmp_path: Path, content: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(content)

@@ -7,14 +7,9 @@ import pytest
 
 from workloads.catalog import find_workload
 from workloads.flops import FORMULAS, flops_per_token
-from workloads.parameters import (
-    EMBEDDING,
-    initial_parameter,
-    initial_parameters,
-    parameter_count,
-    parameter_shapes,
-)
+from workloads.parameters import initial_parameter, initial_parameters
 from workloads.random_bits import normal_like, raw_bits, whole_numbers
+from workloads.shapes import EMBEDDING, parameter_count, parameter_shapes
 
 
 @pytest.mark.parametrize(

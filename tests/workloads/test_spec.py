@@ -1,5 +1,6 @@
 """A workload's identity, and everything that is refused."""
 
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from workloads.catalog import catalog_names, find_workload
 from workloads.errors import WorkloadError
 from workloads.parse import workload_from_table, workload_from_toml
 from workloads.spec import Workload, canonical, canonical_json
+
+SMOKE_TOML = Path(__file__).parents[2] / "workloads" / "catalog" / "smoke.toml"
 
 PINNED = {
     "bytes-5m": "3cbb0551a5bf",
@@ -96,6 +99,13 @@ def _table() -> dict:
         ("data.kind", "web", "data.kind"),
         ("data.sha256", None, "data.sha256 is missing"),
         ("data.dtype", "uint16", "data.dtype is out of place"),
+        ("model.layers", 2**24, "model.layers is 16777216"),
+        ("model.init_std", 1e200, "model.init_std is 1e+200"),
+        ("model.dim", 10**400, "model.dim is 1000"),
+        ("name", "", "name is empty"),
+        ("name", "x" * 101, "name has 101 characters"),
+        ("name", "two\nlines", "name 'two\\nlines' holds unprintable characters"),
+        ("name", "\u202eesrever", "name '\\u202eesrever' holds unprintable characters"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(path: str, value: object, said: str) -> None:
@@ -112,13 +122,53 @@ def test_what_cannot_work_is_refused_by_name(path: str, value: object, said: str
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize("content", ["[model", "\x00", "name = 1", "a = " + "[" * 5000, "sequence_length = 1979-05-27"])
-def test_a_broken_file_is_one_line(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[model", "not TOML"),
+        ("\x00", "not TOML"),
+        ("\udcff", "not TOML"),
+        ("name = 1", "name"),
+        ("a = " + "[" * 5000, "nested too deeply"),
+        ("a." * 500_000 + "a = 1", "more than 64 dots in line 1"),
+        ("\n" + "a." * 65 + "a = 1", "more than 64 dots in line 2"),
+        ("seed = " + "9" * 5000, "4300 digits"),
+        ("seed = 0x" + "f" * 5000, "4300 digits"),
+        ("sequence_length = 1979-05-27", "JSON serializable"),
+        ("x" * (2**20 + 1), "is larger than 1,048,576 bytes"),
+    ],
+)
+def test_a_broken_file_is_one_line(tmp_path: Path, content: str, said: str) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(content)
+    path.write_text(content, errors="surrogateescape")
     with pytest.raises(WorkloadError) as caught:
         workload_from_toml(path)
     assert str(path) in caught.value.message
+    assert said in caught.value.message
+
+
+def test_dots_in_comments_are_no_keys(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("# " + "." * 100 + "\n" + SMOKE_TOML.read_text())
+    assert workload_from_toml(path).digest == find_workload("smoke").digest
+
+
+def test_sizes_that_no_record_can_count_are_refused() -> None:
+    """Each is allowed by itself; a token would need more than 2^63 operations."""
+    table = _table()
+    table["model"] |= {"dim": 2**24, "ffn_dim": 2**24, "layers": 2**16}
+    with pytest.raises(WorkloadError, match="operations for a token"):
+        workload_from_table(table, "test")
+
+
+def test_a_file_name_that_is_no_text_becomes_a_name_that_is(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.toml")
+    path.write_bytes(SMOKE_TOML.read_bytes())
+    assert workload_from_toml(path).name == "caf?"
+    path = tmp_path / "two\nlines.toml"
+    path.write_bytes(SMOKE_TOML.read_bytes())
+    with pytest.raises(WorkloadError, match="holds unprintable"):
+        workload_from_toml(path)
 
 
 def test_unknown_workload_has_a_suggestion() -> None:
@@ -129,8 +179,7 @@ def test_unknown_workload_has_a_suggestion() -> None:
 
 def test_a_workload_file_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    source = Path(__file__).parents[2] / "workloads" / "catalog" / "smoke.toml"
-    path.write_text(source.read_text())
+    path.write_text(SMOKE_TOML.read_text())
     mine = find_workload(str(path))
     assert isinstance(mine, Workload)
     assert mine.name == "mine"

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from workloads.parameters import EMBEDDING, FINAL_NORM, HEAD, layer_prefix
 from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
+from workloads.shapes import EMBEDDING, FINAL_NORM, HEAD, layer_prefix
 from workloads.spec import Model
 
 Parameters = Mapping[str, Array]

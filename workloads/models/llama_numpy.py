@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.parameters import EMBEDDING, FINAL_NORM, HEAD, layer_prefix
 from workloads.rotary import rotary_tables
+from workloads.shapes import EMBEDDING, FINAL_NORM, HEAD, layer_prefix
 from workloads.spec import Model
 
 Array = NDArray[np.float64]

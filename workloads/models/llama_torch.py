@@ -181,7 +181,7 @@ class Embedding(nn.Module):
 class Llama(nn.Module):
     """The whole model; ``forward`` gives the mean loss of one micro-batch.
 
-    Parameters are uninitialised until the caller copies them in (names of workloads/parameters.py).
+    Parameters are uninitialised until the caller copies them in (names of workloads/shapes.py).
     """
 
     def __init__(self, model: Model, sequence_length: int, numerics: Numerics, rematerialise: bool = False) -> None:

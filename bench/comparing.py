@@ -1,0 +1,63 @@
+"""What the commands that compare have in common: the choice of prices, and printing."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from bench.errors import UsageError
+from results.costs import PriceChoice, require_usable
+from results.record import RunRecord
+from results.render import as_json, markdown, print_sections
+from results.report import make_sections
+
+Format = Literal["table", "md", "json", "csv"]
+
+
+def price_choice(
+    instance: str | None, region: str | None, usd_per_hour: float | None, as_of: str | None
+) -> PriceChoice:
+    """What the reader says about prices, checked before anything is measured.
+
+    Raises:
+        UsageError: not a day.
+        PriceError: an unknown instance or region, or a price that is not positive.
+    """
+    try:
+        day = date.fromisoformat(as_of) if as_of else datetime.now(UTC).date()
+    except ValueError:
+        raise UsageError(f"--as-of {as_of!r} is not a day", "write it as YYYY-MM-DD") from None
+    choice = PriceChoice(as_of=day, instance=instance, region=region, usd_per_hour=usd_per_hour)
+    require_usable(choice)
+    return choice
+
+
+def print_comparison(
+    sides: Mapping[str, Sequence[RunRecord]], choice: PriceChoice, margin: float, format_: Format
+) -> None:
+    """The comparison on standard output.
+
+    Raises:
+        ResultsError: the sides cannot be compared, or a price cannot be used.
+    """
+    if format_ == "csv":
+        from results.frame import run_frame
+
+        print(run_frame([record for records in sides.values() for record in records]).to_csv(index=False), end="")
+        return
+    sections = make_sections(sides, choice, margin)
+    if format_ == "json":
+        print(as_json(sections))
+    elif format_ == "md":
+        print(markdown(sections))
+    else:
+        console = Console()
+        print_sections(sections, console if console.is_terminal else Console(width=100))
+
+
+def side_names(sides: Sequence[Path]) -> list[str]:
+    """Short names: the last part of each path, or letters where these are not unique."""
+    names = [side.stem if side.is_file() else side.resolve().name for side in sides]
+    return names if len(set(names)) == len(names) else [chr(ord("A") + i) for i in range(len(sides))]
