@@ -58,7 +58,7 @@ test: lint ## lint, then run the tests
 
 reliability: ## inject every fault a hundred times, fuzz longer, and write docs/reliability.md
 	@$(SETUP) $(TEST_EXTRAS)
-	@FAIRCHIP_FAULTS=100 FAIRCHIP_FUZZ=2000 FAIRCHIP_RELIABILITY_PAGE=1 $(RUN) pytest tests/reliability tests/fuzz $(ARGS)
+	@FAIRCHIP_FAULTS=100 FAIRCHIP_FUZZ=2000 FAIRCHIP_RELIABILITY_PAGE=1 $(RUN) pytest -o timeout=3600 tests/reliability tests/fuzz
 
 lint: ## check style, types and the arrows between the packages
 	@$(SETUP) $(TEST_EXTRAS)

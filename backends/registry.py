@@ -76,7 +76,10 @@ def _loaded(point: EntryPoint) -> Backend:
 
 def _probed(load: Callable[[], Backend]) -> Availability:
     try:
-        return load().probe()
+        found = load().probe()
+        if not isinstance(found, Availability):
+            raise TypeError(f"{found!r:.100} is no Availability")
+        return found
     except BackendError as error:
         return Availability(available=False, device_type="", reason=error.message, fix=error.hint)
     except Exception as error:  # a plug-in's probe may fail in any way

@@ -246,6 +246,9 @@ def _campaign(name: str, cases: "list[Case]", plan: "MeasurePlan", runs: int, co
 
 def main() -> None:
     """Entry point."""
-    from bench.entry import run
+    try:
+        from bench.entry import run
 
-    sys.exit(run(app))
+        sys.exit(run(app))
+    except KeyboardInterrupt:  # even before the first line of ours
+        sys.exit(130)

@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-import psutil
+from filelock import FileLock
 
 from bench.plan import Case
 
 CacheState = Literal["cold", "warm"]
 
 FOLDER_PREFIX = "fairchip-cache-"
-"""Of the caches' folder in the temporary folder; the number of its process follows."""
+"""Of the caches' folder in the temporary folder."""
+_LOCK = ".lock"
+"""Held in the folder while its suite runs: a process number says nothing where containers share the folder."""
 
 
 @contextmanager
@@ -24,19 +26,29 @@ def cache_folder() -> Iterator[Path]:
     """An empty folder for the caches of a suite, gone at the end; what a killed suite left goes now."""
     for left in left_over_caches():
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
+        lock = FileLock(Path(folder) / _LOCK)
+        with contextlib.suppress(OSError):  # without locks here, nobody can tell a left folder from one in use
+            lock.acquire()
         yield Path(folder)
+        lock.release()
 
 
 def left_over_caches() -> list[Path]:
-    """Cache folders of ours whose process is gone."""
+    """Cache folders of ours whose suite is gone."""
     found = sorted(Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"))
-    return [folder for folder in found if _is_ours(folder) and not psutil.pid_exists(_process(folder))]
+    return [folder for folder in found if _is_ours(folder) and not _is_locked(folder)]
 
 
-def _process(folder: Path) -> int:
-    number = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
-    return int(number) if number.isdecimal() else 0
+def _is_locked(folder: Path) -> bool:
+    """One that cannot be asked counts as locked, as does one that is being made and has no lock yet."""
+    if not (folder / _LOCK).exists():
+        return True
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            return False
+    except (OSError, NotImplementedError):
+        return True
 
 
 def _is_ours(folder: Path) -> bool:

@@ -1,6 +1,5 @@
 """Continue an interrupted suite: which records of its folder stand, and which rounds are to be run again."""
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -60,18 +59,29 @@ def find_standing(campaign: Campaign) -> Standing:
     return _standing(records, len(campaign.cases))
 
 
-def newest_of_same_kind(campaign: Campaign, folders: Sequence[Path]) -> Campaign | None:
-    """The campaign in the last of these folders that holds records of just this campaign, or None."""
+def newest_of_same_kind(campaign: Campaign, folders: Sequence[Path]) -> tuple[Campaign | None, str]:
+    """The campaign in the last of these folders that holds records of just this campaign, or None.
+
+    And why the last folder is not that one; empty if it is, or if there is none.
+    """
+    why = ""
     for folder in reversed(folders[-FOLDERS_LOOKED_AT:]):
-        with contextlib.suppress(RecordError):
-            files = record_files(folder)
-            if _are_its(campaign, files[:1]) and _are_its(campaign, files):
-                return replace(campaign, folder=folder)
-    return None
+        files = record_files(folder)
+        differs = _why_not(campaign, files[:1]) or _why_not(campaign, files)
+        if files and not differs:
+            return replace(campaign, folder=folder), why
+        why = why or (f"{folder} is not continued: {differs}" if files else "")
+    return None, why
 
 
-def _are_its(campaign: Campaign, files: Sequence[Path]) -> bool:
-    return bool(files) and not _differences(campaign, load_all(files))
+def _why_not(campaign: Campaign, files: Sequence[Path]) -> str:
+    """Why these records are not the campaign's; empty if they are."""
+    try:
+        records = load_all(files)
+    except RecordError as error:
+        return error.message
+    differs = _differences(campaign, records) if records else []
+    return f"it is of another {', '.join(differs)}" if differs else ""
 
 
 def _standing(records: Sequence[RunRecord], cases: int) -> Standing:

@@ -4,9 +4,11 @@ Exit codes: 0 done, 1 a run failed or lost its rank under --strict, or whoever r
 mistake or a place that cannot be used, 3 no run succeeded, 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 from bench.errors import EXPECTED, one_line
@@ -18,6 +20,7 @@ EXTRA_OF = {"pandas": "report", "scipy": "report", "torch": "torch", "jax": "jax
 
 def run(app: Callable[..., Any]) -> int:
     """Run a typer application on the process's arguments and return the exit code."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         _print_anything(stream)
     try:
@@ -25,6 +28,8 @@ def run(app: Callable[..., Any]) -> int:
         sys.stdout.flush()
     except EXPECTED as error:
         return refuse(error.message, error.hint)
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         return _reader_gone()
     except ModuleNotFoundError as error:
@@ -52,8 +57,9 @@ def refuse(message: str, hint: str) -> int:
 
 
 def say(line: str) -> None:
-    """One line to standard error, at once."""
-    print(line, file=sys.stderr, flush=True)
+    """One line to standard error, at once; a terminal that is gone is no reason to end otherwise."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _refuse_arguments(error: Any) -> int:
@@ -72,6 +78,13 @@ def _reader_gone() -> int:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
     return 1
+
+
+def _open_streams() -> None:
+    """Whoever closed our standard output or error does not want to read it."""
+    nowhere = Path(os.devnull)
+    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
 
 
 def _print_anything(stream: TextIO) -> None:

@@ -73,6 +73,7 @@ def masked(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _masked(name: str, value: str) -> str:
+    value = value.encode("utf-8", "replace").decode()  # a variable may hold any bytes, a record only text
     if value.startswith(CACHE_MARK):
         return value
     if looks_secret(name):

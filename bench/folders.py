@@ -7,6 +7,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from bench.continuation import newest_of_same_kind
+from bench.entry import say
 from bench.errors import UsageError
 from bench.schedule import Campaign
 from results.store import record_files
@@ -22,7 +23,9 @@ def placed(campaign: Campaign, out: Path | None, *, again: bool) -> Campaign:
     if out is not None:
         return replace(campaign, folder=_free(out) if again else out)
     stamp, name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), _slug(campaign.suite)
-    begun = None if again else newest_of_same_kind(campaign, sorted(RUNS_FOLDER.glob(f"*Z-{name}")))
+    begun, why_not = (None, "") if again else newest_of_same_kind(campaign, sorted(RUNS_FOLDER.glob(f"*Z-{name}")))
+    if why_not:
+        say(why_not)
     return begun or replace(campaign, folder=_free(RUNS_FOLDER / f"{stamp}-{name}"))
 
 

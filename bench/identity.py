@@ -13,7 +13,10 @@ def host_id() -> str:
     Where it cannot be kept (a read-only home), every call makes another, and runs of different
     invocations count as different hosts.
     """
-    path = _state_folder() / "host-id"
+    try:
+        path = _state_folder() / "host-id"
+    except RuntimeError:  # an account without a home
+        return uuid.uuid4().hex
     try:
         known = path.read_text(encoding="ascii").strip()
     except (OSError, ValueError):

@@ -32,7 +32,7 @@ def measure_and_compare(
         with orderly_stop():
             records = _finished(campaign) or _measured(campaign)
     except Interrupted as stop:
-        _say_stopped(campaign, str(stop))
+        _say_stopped(campaign.folder, str(stop), again=again)
         return stop.exit_code
     _conclude(campaign.folder, records, choice, margin)
     if all(record.status != "ok" for record in records):
@@ -55,11 +55,13 @@ def _measured(campaign: Campaign) -> Sequence[RunRecord]:
         return run_campaign(campaign, display)
 
 
-def _say_stopped(campaign: Campaign, asked: str) -> None:
-    finished = record_files(campaign.folder)
-    where = f"finished runs are in {campaign.folder}" if finished else "no run was finished"
-    say(f"fairchip: stopped by {asked}; {where}")
-    say(f"  hint: the same command {'goes on from there' if finished else 'begins anew'}")
+def _say_stopped(folder: Path, asked: str, *, again: bool) -> None:
+    if not record_files(folder):
+        say(f"fairchip: stopped by {asked}; no run was finished")
+        return
+    say(f"fairchip: stopped by {asked}; finished runs are in {folder}")
+    change = f", without --again and with --out {folder}," if again else ""
+    say(f"  hint: the same command{change} goes on from there")
 
 
 def _all_hold(records: Sequence[RunRecord]) -> bool:

@@ -23,6 +23,8 @@ LONGEST_EVENT_CHARACTERS = 2**26
 """A longer line on the worker's pipe is no event."""
 EXIT_SECONDS = 30.0
 """What a worker may take to exit once its result has come; some drivers hang in their destructors."""
+LAST_EVENTS_SECONDS = 1.0
+"""How long the events of a worker that is gone may take to be read."""
 SHUTDOWN_SECONDS = 1.0
 """A machine that shuts down stops everything at once: how long our own signal may come after the worker's."""
 
@@ -62,7 +64,7 @@ def run_worker(
         errors="replace",
         start_new_session=True,
     )
-    limit = _TimeLimit(worker, time_limit_seconds)
+    limit, heirs = _TimeLimit(worker, time_limit_seconds), _Heirs(worker)
     stderr = Tail(_pipe(worker.stderr))
     try:
         with HostSampler(worker.pid) as sampler:
@@ -70,6 +72,7 @@ def run_worker(
             _wait(worker, result)
     finally:
         limit.cancel()
+        heirs.cancel()
         _kill(worker)
         _close(worker)
     return _end(worker, result, limit, stderr.text(), sampler.samples)
@@ -90,6 +93,22 @@ class _TimeLimit:
 
     def cancel(self) -> None:
         self._timer.cancel()
+
+
+class _Heirs:
+    """Ends what a worker that is gone has left: a forked child holds its pipe, which would never end."""
+
+    def __init__(self, worker: "subprocess.Popen[str]") -> None:
+        self._worker, self._cancelled = worker, threading.Event()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def _wait(self) -> None:
+        self._worker.wait()
+        if not self._cancelled.wait(LAST_EVENTS_SECONDS):
+            _kill(self._worker)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
 
 
 def _follow(worker: "subprocess.Popen[str]", job_line: str, on_progress: Callable[[Progress], None]) -> Result | None:

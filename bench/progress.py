@@ -1,5 +1,6 @@
 """What a person sees while a suite runs, on standard error: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Self
@@ -35,7 +36,8 @@ class Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            self._bar.stop()
 
     def begin(self, folder: Path, finished: int) -> None:
         """Where the records go, and how many runs are there already; told before the first start."""

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from backends.contract import Backend
+from backends.errors import BackendError
 from backends.recipe import Recipe, custom_recipe, resolve
-from backends.registry import availabilities, load_backend
+from backends.registry import availabilities, availability, load_backend
 from bench.errors import UsageError
 from bench.plan import Case, MeasurePlan
 from workloads.catalog import find_workload
@@ -113,15 +115,28 @@ def make_case(
         BackendError: unknown backend, unreadable recipe, or one that does not fit the workload.
     """
     loaded = load_backend(backend)
-    recipe = loaded.recipes(workload)["as-is"] if recipe_file is None else custom_recipe(recipe_file)
+    recipe = _as_is(loaded, workload) if recipe_file is None else custom_recipe(recipe_file)
     if replacing:
         recipe = _replaced(recipe, replacing)
     return Case(
         workload=workload,
         backend=backend,
-        device_type=loaded.probe().device_type,
+        device_type=availability(backend).device_type,
         recipe=resolve(recipe, workload),
     )
+
+
+def _as_is(backend: Backend, workload: Workload) -> Recipe:
+    """The backend's own recipe; a plug-in may fail in any way."""
+    try:
+        return backend.recipes(workload)["as-is"]
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BackendError(
+            f"backend {backend.name!r} has no as-is recipe: {type(error).__name__}: {error}",
+            "see docs/add-a-backend.md",
+        ) from error
 
 
 def _replaced(recipe: Recipe, fields: dict[str, Any]) -> Recipe:

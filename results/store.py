@@ -22,7 +22,13 @@ from results.record_file import read_record
 _LOCK = ".lock"
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What link() says on file systems without hard links (link(2); SMB, FUSE)."""
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What flock() says on file systems without locks (flock(2); NFS without its lock service)."""
 _LONGEST_NAME_PART = 80
+_DRAFT = ".draft-"
+"""Beginning of the name of a file that is not whole yet."""
+ROOM_BYTES = 2**20
+"""Written once before anything is measured: more than a record takes."""
 
 
 @contextmanager
@@ -40,13 +46,13 @@ def owned(folder: Path) -> Iterator[None]:
         _acquire(lock)
     except Timeout:
         raise RecordError(
-            f"{folder}: another suite writes there now", "wait for it, or choose another folder with --out"
+            f"{folder}: another suite writes there now", "wait until it ends: two at once would disturb each other"
         ) from None
     except OSError as error:
         _remove_if_empty(folder)
         raise _unwritable(folder, error) from None
     try:
-        for draft in folder.glob(".*.json.*"):
+        for draft in folder.glob(f"{_DRAFT}*"):
             draft.unlink(missing_ok=True)
         yield
     finally:
@@ -56,7 +62,7 @@ def owned(folder: Path) -> Iterator[None]:
 
 def _make_writable(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(probe := folder / f".writable-{uuid.uuid4().hex}", "")
+    write_atomically(probe := folder / f"{_DRAFT}{uuid.uuid4().hex}", " " * ROOM_BYTES)
     probe.unlink()
 
 
@@ -64,10 +70,9 @@ def _acquire(lock: FileLock) -> None:
     """Held until the process ends in whatever way. Where there are no locks we go on: no record is overwritten."""
     try:
         lock.acquire()
-    except Timeout:
-        raise
-    except (OSError, NotImplementedError):
-        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -117,7 +122,10 @@ def set_aside(record: RunRecord, folder: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> RecordError:
-    return RecordError(f"{path}: {error.strerror or error}", "choose a writable folder with room, with --out")
+    hint = "choose a folder that can be written with --out"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "make room and give the same command again: it goes on, nothing is lost"
+    return RecordError(f"{path}: {error.strerror or error}", hint)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -127,7 +135,7 @@ def write_atomically(path: Path, text: str) -> None:
         FileExistsError: the path exists.
         OSError: the folder cannot be written or is full; nothing is left behind.
     """
-    draft = path.with_name(f".{path.name[:_LONGEST_NAME_PART]}.json.{uuid.uuid4().hex}")
+    draft = path.with_name(f"{_DRAFT}{uuid.uuid4().hex}")
     try:
         with draft.open("x", encoding="utf-8") as file:
             file.write(text)

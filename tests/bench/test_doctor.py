@@ -135,14 +135,16 @@ def test_missing_reporting_libraries_have_their_fix(say: Say, monkeypatch: pytes
 
 def test_disk_and_what_killed_runs_left(say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left = tmp_path / "fairchip-cache-999999999-x" / "inductor"
+    left = tmp_path / "fairchip-cache-x" / "inductor"
     left.mkdir(parents=True)
+    (left.parent / ".lock").touch()
     with (left / "code").open("wb") as file:
         file.truncate(3 * 2**29)  # a hole: no room is taken
     said = say()
     assert fact(said, "left caches") == "1 of killed runs, 1.5 GiB; the next suite removes them"
     (left / "code").unlink()
     left.rmdir()
+    (left.parent / ".lock").unlink()
     left.parent.rmdir()
     assert "left caches" not in say()
     assert "GiB free" in fact(say(), "records")

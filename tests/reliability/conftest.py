@@ -9,10 +9,10 @@ from reliability.report import Outcomes, table, write_page
 
 
 @pytest.fixture(scope="session")
-def outcomes() -> Iterator[Outcomes]:
+def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
     collected = Outcomes()
     yield collected
-    if "FAIRCHIP_RELIABILITY_PAGE" in os.environ:
+    if "FAIRCHIP_RELIABILITY_PAGE" in os.environ and not request.session.testsfailed:
         write_page(collected.tables() | {"fuzz": _fuzz_table()})
 
 

@@ -72,19 +72,20 @@ def test_stopped_at_any_moment_it_goes_on(
     suites = 0
     while times < repeats(25):
         campaign = campaign_in(tmp_path / f"records-{suites}")
-        ledger, suites = Ledger(campaign.folder), suites + 1
+        ledger, suites, patience_seconds = Ledger(campaign.folder), suites + 1, 0.12
         while True:
             finished_rounds = _whole_rounds(ledger)
             process = in_a_process(partial(run, campaign))
-            time.sleep(chance.uniform(0.0, 0.12))
+            time.sleep(chance.uniform(0.0, patience_seconds))
             code = stop(process, asked)
             assert finished_rounds <= _whole_rounds(ledger), "a finished round was run again"
             if code == 0:
                 break
             assert code in (ASKED[asked][1], -asked), "in order, or before it could say how"
             times += code == ASKED[asked][1]
+            patience_seconds *= 1.05  # however slow the machine is, it comes through
         ledger.check_finished(campaign)
-        assert not [path for path in campaign.folder.iterdir() if ".json." in path.name and path.name[0] == "."]
+        assert not [path for path in campaign.folder.iterdir() if path.name.startswith(".draft-")]
     outcomes.note("parent", ASKED[asked][0], "the same command goes on from the last whole round", times)
 
 
@@ -176,9 +177,9 @@ def test_a_slow_file_system_without_hard_links_and_locks(
         raise OSError(errno.ENOTSUP, "not supported")
 
     monkeypatch.setattr("results.store.os.link", refuse)
-    monkeypatch.setattr("results.store.FileLock.acquire", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     monkeypatch.setattr("results.store.os.fsync", lambda descriptor: time.sleep(0.02))
-    for attempt in range(times := repeats(5)):
+    for attempt in range(times := repeats(3)):
         campaign = campaign_in(tmp_path / f"records-{attempt}")
         run(campaign)
         records = Ledger(campaign.folder).check_finished(campaign)
@@ -235,7 +236,7 @@ def _interrupted(campaign: Campaign, after: int) -> None:
         patch.setattr("bench.progress.Display.finish", finish)
         with pytest.raises(Cut):
             run(campaign)
-    (campaign.folder / ".timed-0001-02.json.0123").write_text('{"torn')
+    (campaign.folder / ".draft-0123").write_text('{"torn')
 
 
 def test_after_a_reboot_rounds_stay_whole_and_only_pair_within_a_boot(

@@ -19,6 +19,7 @@ def _impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_plugin(tmp_path / "site", SOURCE, monkeypatch)
     monkeypatch.setattr("bench.process.EXIT_SECONDS", 0.2)
     monkeypatch.setattr("bench.process.SHUTDOWN_SECONDS", 0.01)
+    monkeypatch.setattr("bench.process.LAST_EVENTS_SECONDS", 0.1)
 
 
 def _expected(record: RunRecord, fault: WorkerFault) -> bool:
@@ -26,7 +27,7 @@ def _expected(record: RunRecord, fault: WorkerFault) -> bool:
 
 
 def _no_sleeper_is_left() -> bool:
-    return not any(process.info["cmdline"] == ["sleep", "600"] for process in psutil.process_iter(["cmdline"]))
+    return not any(process.info["cmdline"] == ["sleep", "60017"] for process in psutil.process_iter(["cmdline"]))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -56,7 +57,7 @@ def test_hundreds_of_quick_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     quick = [fault for fault in FAULTS if fault.sh is not None]
     cases = [_quick_case(fault) for fault in quick]
     plan = MeasurePlan(windows=2, window_seconds=0.01, warmup_minimum_steps=20, time_limit_seconds=0.3)
-    campaign = make_campaign(tmp_path / "records", cases, runs=repeats(10), plan=plan)
+    campaign = make_campaign(tmp_path / "records", cases, runs=repeats(4), plan=plan)
     run(campaign)
     records = Ledger(campaign.folder).check_finished(campaign)
     for fault in quick:
