@@ -70,7 +70,7 @@ def test_stopped_at_any_moment_it_goes_on(
     """Stopped again and again at random moments until it is through; what was finished stays, byte for byte."""
     chance, times = random.Random(asked), 0
     suites = 0
-    while times < repeats(25):
+    while times < repeats(8):
         campaign = campaign_in(tmp_path / f"records-{suites}")
         ledger, suites, patience_seconds = Ledger(campaign.folder), suites + 1, 0.12
         while True:
@@ -146,7 +146,7 @@ def test_a_record_that_cannot_be_stored(
     """The suite stops in one line; once there is room it goes on, and nothing half-written is ever a record."""
     number, said = STORAGE[what]
     chance = random.Random(what)
-    for attempt in range(times := repeats(10)):
+    for attempt in range(times := repeats(3)):
         campaign = campaign_in(tmp_path / f"records-{attempt}")
         ledger = Ledger(campaign.folder)
         with monkeypatch.context() as patch:
@@ -202,7 +202,7 @@ def test_a_network_disk_that_repeats_our_request(quick: None, tmp_path: Path, mo
 
 def test_several_suites_at_once_in_one_folder(quick: None, tmp_path: Path, outcomes: Outcomes) -> None:
     """One has the folder, the others are refused, and every run is there once."""
-    for attempt in range(times := repeats(10)):
+    for attempt in range(times := repeats(3)):
         campaign = campaign_in(tmp_path / f"records-{attempt}")
         rivals = [in_a_process(partial(_exit_2_if_refused, campaign)) for _ in range(3)]
         for rival in rivals:
@@ -242,7 +242,7 @@ def _interrupted(campaign: Campaign, after: int) -> None:
 def test_after_a_reboot_rounds_stay_whole_and_only_pair_within_a_boot(
     quick: None, tmp_path: Path, outcomes: Outcomes
 ) -> None:
-    for attempt in range(times := repeats(10)):
+    for attempt in range(times := repeats(3)):
         before = campaign_in(tmp_path / f"records-{attempt}")
         ledger = Ledger(before.folder)
         _interrupted(before, after=1 + attempt % (CASES * RUNS - 1))
@@ -272,7 +272,7 @@ def test_another_machine_does_not_continue(quick: None, tmp_path: Path, outcomes
 def test_a_clock_that_jumps(quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: Outcomes) -> None:
     """Whatever the time of day says, rounds are continued in their order and samples line up with windows."""
     chance, true_time = random.Random(1), time.time
-    for attempt in range(times := repeats(10)):
+    for attempt in range(times := repeats(3)):
         campaign = campaign_in(tmp_path / f"records-{attempt}")
         monkeypatch.setattr("bench.wall_clock.time.time", lambda: true_time() + chance.uniform(-1e9, 1e9))
         _interrupted(campaign, after=1 + attempt % (CASES * RUNS - 1))

@@ -57,7 +57,7 @@ def test_hundreds_of_quick_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     quick = [fault for fault in FAULTS if fault.sh is not None]
     cases = [_quick_case(fault) for fault in quick]
     plan = MeasurePlan(windows=2, window_seconds=0.01, warmup_minimum_steps=20, time_limit_seconds=0.3)
-    campaign = make_campaign(tmp_path / "records", cases, runs=repeats(4), plan=plan)
+    campaign = make_campaign(tmp_path / "records", cases, runs=repeats(2), plan=plan)
     run(campaign)
     records = Ledger(campaign.folder).check_finished(campaign)
     for fault in quick:
