@@ -15,14 +15,19 @@ from results.costs import PricedCase
 from results.errors import ComparisonError
 from results.parity import MUTUAL_PARITY, is_confirmed, parity_gap
 from results.record import RunRecord
-from results.stats import FEWEST_RUNS, Interval, paired_ratio, welch_ratio
-from results.summary import CaseSummary, case_key, log_throughput, machine_key, summarise
+from results.stats import FEWEST_RUNS, Interval, host_ratio, paired_ratio, stands_for_hosts, welch_ratio
+from results.summary import CaseSummary, case_key, log_throughput, logs_by_host, machines, summarise
 
 DEFAULT_MARGIN = 0.02
 """Cost differences below this share are not worth a decision."""
 
 HOST_ALLOWANCE = 0.03
-"""By which the interval is widened at both ends where hosts differ: machines of one type differ among themselves."""
+"""By which the interval is widened at both ends where hosts differ and a side has only one of its type.
+
+One host does not say how much hosts of its type differ, so the claim is about these machines. The allowance carries it
+to others where that is a standard deviation of up to 1 %, since 1.96 sqrt(2) 1 % = 2.8 %. They may differ by more (8 %
+on average among GPUs of one model in a cluster: Sinha et al., SC22); then only several hosts a side can tell.
+"""
 
 Verdict = Literal["better", "worse", "equal", "undecided", "none"]
 
@@ -73,18 +78,22 @@ def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
 
 
 def _labels(groups: Mapping[tuple[str, ...], Sequence[RunRecord]], several_sides: bool) -> list[str]:
-    """Side, backend and recipe; numbered where two cases of one workload would read the same."""
+    """Side, backend, recipe and hosts if several; numbered where two cases of one workload would read the same."""
     seen: Counter[tuple[str, str]] = Counter()
     labels: list[str] = []
-    for (side, *_), (first, *_) in groups.items():
-        recipe = first.case.recipe.get("name", "as-is")
-        label = (
-            (f"{side}: " if several_sides else "") + first.case.backend + ("" if recipe == "as-is" else f" ({recipe})")
-        )
+    for (side, *_), records in groups.items():
+        first = records[0]
+        label = (f"{side}: " if several_sides else "") + _name(records)
         seen[first.case.digest, label] += 1
         count = seen[first.case.digest, label]
         labels.append(label if count == 1 else f"{label} #{count}")
     return labels
+
+
+def _name(records: Sequence[RunRecord]) -> str:
+    case, hosts = records[0].case, len(machines(records))
+    recipe = case.recipe.get("name", "as-is")
+    return case.backend + ("" if recipe == "as-is" else f" ({recipe})") + (f" on {hosts} hosts" if hosts > 1 else "")
 
 
 def require_comparable(sides: Mapping[str, Sequence[RunRecord]]) -> None:
@@ -122,7 +131,7 @@ def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARG
     reason = _not_comparable(baseline.summary, case.summary)
     if reason is not None:
         return [_without_verdict(baseline, case, margin, "no verdict", f"no verdict: {reason}")]
-    slower = throughput_ratio(baseline.summary, case.summary)
+    slower = equal_price_ratio(baseline.summary, case.summary)
     if _same_machine(baseline.summary, case.summary):
         return [_judge(baseline, case, "same machine, the price cancels", slower, margin)]
     matched = sorted(baseline.usd_per_hour.keys() & case.usd_per_hour.keys())
@@ -131,19 +140,32 @@ def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARG
         ends = "" if faster.low is None or faster.high is None else f" [{faster.low:.3f}, {faster.high:.3f}]"
         why = f"{faster.estimate:.3f} times{ends} the tokens per second; no purchase model prices both sides"
         return [_without_verdict(baseline, case, margin, "no matched price", why)]
-    wider = slower.widened(1 + HOST_ALLOWANCE)
     return [
-        _judge(baseline, case, model, wider.times(case.usd_per_hour[model] / baseline.usd_per_hour[model]), margin)
+        _judge(baseline, case, model, slower.times(case.usd_per_hour[model] / baseline.usd_per_hour[model]), margin)
         for model in matched
     ]
 
 
+def equal_price_ratio(baseline: CaseSummary, case: CaseSummary) -> Interval:
+    """Cost per token of the case over the baseline's if both machines cost the same, with the allowance for hosts."""
+    slower = throughput_ratio(baseline, case)
+    if _same_machine(baseline, case) or slower.unit == "hosts":
+        return slower
+    return slower.widened(1 + HOST_ALLOWANCE)
+
+
 def throughput_ratio(ours: CaseSummary, theirs: CaseSummary) -> Interval:
-    """Tokens/s of ours over theirs: paired over common rounds where they took turns throughout, else Welch."""
+    """Tokens/s of ours over theirs: paired over common rounds where they took turns throughout, else Welch.
+
+    Welch takes the means of hosts where each side has several, else the runs.
+    """
     mine, other = ({_round(r): log_throughput(r) for r in side.ranked} for side in (ours, theirs))
     common = sorted(mine.keys() & other.keys())
     if {sitting for sitting, _ in mine} == {sitting for sitting, _ in other} and len(common) >= FEWEST_RUNS:
         return paired_ratio([mine[key] for key in common], [other[key] for key in common])
+    hosts = logs_by_host(ours.ranked), logs_by_host(theirs.ranked)
+    if all(map(stands_for_hosts, hosts)):
+        return host_ratio(*hosts)
     return welch_ratio(list(mine.values()), list(other.values()))
 
 
@@ -166,7 +188,7 @@ def _not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
 
 
 def _same_machine(ours: CaseSummary, theirs: CaseSummary) -> bool:
-    return machine_key(ours.first) == machine_key(theirs.first)
+    return machines(ours.ranked) == machines(theirs.ranked)
 
 
 def _judge(baseline: PricedCase, case: PricedCase, basis: str, ratio: Interval, margin: float) -> Comparison:
@@ -212,25 +234,28 @@ def _sentence(
         "undecided": f": not decided at {margin:.0%}; {_what_decides(ratio, margin)}",
         "none": "",
     }[verdict]
-    return f"{head} ({basis}; {ratio.method}, {ratio.runs} runs){said}{_caveat(baseline, case, ratio)}"
+    return f"{head} ({basis}; {ratio.method}, {ratio.runs} {ratio.unit}){said}{_caveat(baseline, case, ratio)}"
 
 
 def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:
     """What the interval does not cover."""
-    if not _same_machine(baseline, case):
-        return f"; about these two machines, with {HOST_ALLOWANCE:.0%} allowed for others of their type"
-    if ratio.method == "Welch t on runs":
-        return "; they did not take turns, so a change of the machine in between counts as theirs"
-    return ""
+    if _same_machine(baseline, case):
+        took_turns = ratio.method == "paired t over rounds"
+        return "" if took_turns else "; they did not take turns, so a change of the machine in between counts as theirs"
+    if ratio.unit == "hosts":
+        return "; about these types of machine, as far as these hosts are drawn at random from them"
+    which = "these two machines" if len(machines((*baseline.ranked, *case.ranked))) == 2 else "these machines"
+    return f"; about {which}, with {HOST_ALLOWANCE:.0%} allowed for others of their type"
 
 
 def _what_decides(ratio: Interval, margin: float) -> str:
-    """How many runs would narrow the interval enough, if the estimate stays; t quantiles held constant."""
+    """How many runs or hosts would narrow the interval enough, if the estimate stays; t quantiles held constant."""
     half_width, offset = ratio.half_width or 0.0, abs(math.log(ratio.estimate))
     needed = abs(offset - math.log1p(margin))
     if needed < 1e-3:
-        return "the difference is at the margin itself; no number of runs will tell"
-    return f"about {max(ratio.runs + 1, math.ceil(ratio.runs * (half_width / needed) ** 2))} runs a side would decide"
+        return f"the difference is at the margin itself; no number of {ratio.unit} will tell"
+    enough = max(ratio.runs + 1, math.ceil(ratio.runs * (half_width / needed) ** 2))
+    return f"about {enough} {ratio.unit} a side would decide"
 
 
 def _without_verdict(baseline: PricedCase, case: PricedCase, margin: float, basis: str, sentence: str) -> Comparison:

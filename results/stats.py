@@ -2,7 +2,8 @@
 
 A run's statistic is the log of its throughput, total tokens over total window seconds: the mean is
 what a buyer pays for. Intervals are Student's t on these logs: paired over rounds where cases took turns
-on one machine, Welch otherwise.
+on one machine, Welch otherwise; where cases ran on several hosts, the unit is the host. That they cover what they
+say is simulated: results/simulation.py.
 """
 
 import math
@@ -14,8 +15,14 @@ from typing import Literal
 CONFIDENCE = 0.95
 FEWEST_RUNS = 3
 """Under three runs a side there is no interval and no verdict."""
+FEWEST_HOSTS = 2
+"""From two hosts a side on, their means say how much hosts of a type differ."""
 
-Method = Literal["paired t over rounds", "Welch t on runs", "t on runs", "none"]
+Method = Literal[
+    "paired t over rounds", "Welch t on runs", "Welch t on host means", "t on runs", "t on host means", "none"
+]
+Hosts = Sequence[Sequence[float]]
+"""One case: the logs of its runs, host by host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +34,13 @@ class Interval:
     """Lower end of the 95 % interval; None where there are too few runs."""
     high: float | None
     runs: int
+    """Of the side that has fewer; hosts where the method takes host means."""
     method: Method
+
+    @property
+    def unit(self) -> str:
+        """What `runs` counts."""
+        return "hosts" if self.method.endswith("host means") else "runs"
 
     @property
     def half_width(self) -> float | None:
@@ -52,6 +65,13 @@ def mean_interval(logs: Sequence[float]) -> Interval:
     return _interval(statistics.fmean(logs), _standard_error(logs), len(logs) - 1, len(logs), "t on runs")
 
 
+def host_mean_interval(hosts: Hosts) -> Interval:
+    """Geometric mean of one case over hosts of a type, with its t interval; every host weighs the same."""
+    means = [statistics.fmean(logs) for logs in hosts]
+    error, count = _standard_error(means), len(means)
+    return _interval(statistics.fmean(means), error, count - 1, count, "t on host means", FEWEST_HOSTS)
+
+
 def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
     """Ratio ours / theirs of two cases whose i-th values (logs) come from the same round."""
     differences = [one - other for one, other in zip(ours, theirs, strict=True)]
@@ -62,27 +82,54 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
 
 
 def welch_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-    """Ratio ours / theirs of two cases that did not take turns (logs); unequal variances.
+    """Ratio ours / theirs of two cases that did not take turns (logs); unequal variances."""
+    return _welch(ours, theirs, "Welch t on runs", FEWEST_RUNS)
 
-    Degrees of freedom after Welch (1947) and Satterthwaite (1946).
+
+def host_ratio(ours: Hosts, theirs: Hosts) -> Interval:
+    """Ratio ours / theirs of two cases on several hosts each: Welch on the means of hosts.
+
+    A host's own speed is in all of its runs: as the unit, these would claim to know the type from one machine.
     """
-    errors = [_standard_error(side) for side in (ours, theirs)]
-    runs = min(len(ours), len(theirs))
-    difference = statistics.fmean(ours) - statistics.fmean(theirs)
-    if runs < 2:
-        return _interval(difference, 0.0, 0, runs, "Welch t on runs")
-    squares = [error**2 for error in errors]
+    means = [[statistics.fmean(logs) for logs in side] for side in (ours, theirs)]
+    return _welch(means[0], means[1], "Welch t on host means", FEWEST_HOSTS)
+
+
+def stands_for_hosts(hosts: Hosts) -> bool:
+    """Whether a case can be taken host by host: enough hosts, and no fewer runs than any case needs."""
+    return len(hosts) >= FEWEST_HOSTS and sum(map(len, hosts)) >= FEWEST_RUNS
+
+
+def _welch(ours: Sequence[float], theirs: Sequence[float], method: Method, fewest: int) -> Interval:
+    difference, count = statistics.fmean(ours) - statistics.fmean(theirs), min(len(ours), len(theirs))
+    if count < fewest:
+        return _interval(difference, 0.0, 0, count, method, fewest)
+    squares = [_standard_error(side) ** 2 for side in (ours, theirs)]
+    return _interval(difference, math.sqrt(sum(squares)), _freedom(squares, ours, theirs), count, method, fewest)
+
+
+def _freedom(squares: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Degrees of freedom after Welch (1947) and Satterthwaite (1946), capped where the sides differ in number.
+
+    Else a small side that looks calm by chance would be judged by the freedom of the large one. The cap,
+    (n - 1)(1 + n / N), is none for equal numbers, and goes to n - 1, all that is left against a side known exactly.
+    Without it 3 runs against 10 cover 93.5 %, 92.8 % where the 3 deviate twice as much, and 2 hosts against 5 93.5 %;
+    with it 98.2, 95.7 and 99.6 % (100,000 simulated comparisons each).
+    """
+    fewer, more = sorted((len(ours), len(theirs)))
+    most = (fewer - 1) * (1 + fewer / more)
     weight = sum(square**2 / (len(side) - 1) for square, side in zip(squares, (ours, theirs), strict=True))
-    freedom = sum(squares) ** 2 / weight if weight > 0 else float(len(ours) + len(theirs) - 2)
-    return _interval(difference, math.sqrt(sum(squares)), freedom, runs, "Welch t on runs")
+    return min(most, sum(squares) ** 2 / weight) if weight > 0 else most
 
 
 def _standard_error(values: Sequence[float]) -> float:
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
 
 
-def _interval(mean: float, error: float, freedom: float, runs: int, method: Method) -> Interval:
-    if runs < FEWEST_RUNS:
+def _interval(
+    mean: float, error: float, freedom: float, runs: int, method: Method, fewest: int = FEWEST_RUNS
+) -> Interval:
+    if runs < fewest:
         return Interval(estimate=math.exp(mean), low=None, high=None, runs=runs, method="none")
     reach = _quantile(freedom) * error
     return Interval(
@@ -96,6 +143,6 @@ def _interval(mean: float, error: float, freedom: float, runs: int, method: Meth
 
 def _quantile(freedom: float) -> float:
     """Two-sided quantile of Student's t; scipy is imported here because only an interval needs it."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

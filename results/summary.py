@@ -16,7 +16,7 @@ from results.gates import (
 )
 from results.peaks import MissingPeak, peak_flops
 from results.record import HEADLINE_CONVENTION, RunRecord
-from results.stats import Interval, mean_interval
+from results.stats import Interval, host_mean_interval, mean_interval, stands_for_hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Utilisation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSummary:
-    """One case: the same workload, backend, recipe and host, all its runs."""
+    """One case: the same workload, backend, recipe and host, or hosts of one type; all its runs."""
 
     label: str
     """Unique among the cases of one comparison."""
@@ -51,7 +51,7 @@ class CaseSummary:
 
     @property
     def first(self) -> RunRecord:
-        """Any record of the case: workload, backend, recipe and environment are the same in all."""
+        """Any record of the case: workload, backend, recipe, kind of machine and packages are the same in all."""
         return self.records[0]
 
 
@@ -68,26 +68,30 @@ def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: boo
         label=label,
         records=ordered,
         ranked=ranked,
-        throughput=mean_interval([log_throughput(record) for record in ranked]) if ranked else None,
+        throughput=throughput_interval(ranked) if ranked else None,
         unranked_tokens_per_second=_geometric_mean(map(tokens_per_second, timed)) if timed and not ranked else None,
         step_seconds=_geometric_mean(map(_step_seconds, shown)) if shown else None,
         cold_start_seconds=_start_up(ordered, "cold"),
         warm_start_seconds=_start_up(ordered, "warm"),
         peak_memory_bytes=_peak_memory(shown),
         utilisation=_utilisation(shown),
-        problems=tuple(_problems(ordered, parity_confirmed)),
+        problems=(*_problems(ordered, parity_confirmed), *_hosts_note(ranked)),
     )
 
 
 def case_key(record: RunRecord) -> tuple[str, ...]:
-    """Runs with equal keys belong to one case: same work, recipe, host, packages, fairchip and variables."""
+    """Runs with equal keys belong to one case: same work, recipe, packages, fairchip and variables, on like machines.
+
+    Hosts of one rented type make one case, since it is the type that a buyer chooses. Of a machine without a known
+    type nobody knows which others are like it: it stays a case of its own.
+    """
     environment = record.environment
     return (
         record.case.digest,
         record.case.backend,
         json.dumps(record.case.recipe, sort_keys=True),
         str(record.case.world_size),
-        *machine_key(record),
+        *(machine_kind(record) if environment.instance.name else machine_key(record)),
         environment.python,
         environment.packages_sha256,
         environment.source_sha256,
@@ -98,15 +102,40 @@ def case_key(record: RunRecord) -> tuple[str, ...]:
 
 def machine_key(record: RunRecord) -> tuple[str, ...]:
     """Runs with equal keys were made by one machine: the identifier alone survives a resize and a cloned disk."""
+    return (record.environment.host_id, *machine_kind(record))
+
+
+def machine_kind(record: RunRecord) -> tuple[str, ...]:
+    """What hosts of one type have in common."""
     environment = record.environment
     return (
-        environment.host_id,
         str(environment.instance.name),
         environment.cpu_model,
         str(environment.logical_cpus),
         str(environment.memory_bytes // 2**30),
         str(environment.accelerator_driver),
     )
+
+
+def machines(records: Iterable[RunRecord]) -> set[tuple[str, ...]]:
+    """The machines that made these runs."""
+    return {machine_key(record) for record in records}
+
+
+def logs_by_host(records: Iterable[RunRecord]) -> list[list[float]]:
+    """The runs' statistics, host by host."""
+    hosts: dict[tuple[str, ...], list[float]] = {}
+    for record in records:
+        hosts.setdefault(machine_key(record), []).append(log_throughput(record))
+    return list(hosts.values())
+
+
+def throughput_interval(ranked: Sequence[RunRecord]) -> Interval:
+    """Tokens per second of the runs of one case: of its machine, or of the type where several hosts ran it."""
+    hosts = logs_by_host(ranked)
+    if stands_for_hosts(hosts):
+        return host_mean_interval(hosts)
+    return mean_interval([log for host in hosts for log in host])
 
 
 def log_throughput(record: RunRecord) -> float:
@@ -149,6 +178,13 @@ def _utilisation(records: Sequence[RunRecord]) -> Utilisation:
         fraction=achieved / peak.flops_per_second,
         basis=f"{HEADLINE_CONVENTION}, of {peak.flops_per_second / 1e12:g} TFLOP/s, dense {peak.dtype}, {peak.device}",
     )
+
+
+def _hosts_note(ranked: Sequence[RunRecord]) -> Iterable[str]:
+    """How far the hosts of a case are apart, which its one row does not show."""
+    means = [math.exp(statistics.fmean(logs)) for logs in logs_by_host(ranked)]
+    if len(means) > 1:
+        yield f"note: means of its {len(means)} hosts: {', '.join(f'{mean:,.0f}' for mean in sorted(means))} tokens/s"
 
 
 def _problems(records: Sequence[RunRecord], parity_confirmed: bool) -> Iterable[str]:

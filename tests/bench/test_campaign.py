@@ -196,6 +196,18 @@ def test_rounds_are_whole_and_in_an_order_of_their_own(tmp_path: Path) -> None:
     assert schedule(campaign, seed="2") != turns
 
 
+def test_every_second_round_reverses_the_one_before(tmp_path: Path) -> None:
+    """What two cases differ in for coming first cancels; results/simulated_runs.py simulates this order."""
+    cases = [make_case(name) for name in "abc"]
+    campaign = Campaign(suite="test", cases=cases, plan=PLAN, runs=5, cold_starts=1, folder=tmp_path)
+    rounds: list[list[str]] = [[] for _ in range(5)]
+    for turn in schedule(campaign, seed="1"):
+        if turn.role == "timed":
+            rounds[turn.round].append(turn.case.backend)
+    assert rounds[1] == rounds[0][::-1]
+    assert rounds[3] == rounds[2][::-1]
+
+
 def test_every_cold_start_has_a_record_and_a_cold_cache(plugin, tmp_path: Path) -> None:
     plugin()
     records = run(tmp_path, "mine", runs=1, cold_starts=3)

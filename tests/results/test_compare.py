@@ -12,14 +12,16 @@ import pytest
 from builders import STEPS, make_record
 from rich.console import Console
 
-from results.compare import Section, differing_fields
+from results.compare import Section, differing_fields, throughput_ratio
 from results.costs import WHAT_TO_PASS, PriceChoice
 from results.errors import ComparisonError, PriceError
 from results.frame import run_frame
 from results.record import RunRecord
 from results.render import as_json, markdown, print_sections
 from results.report import make_sections
+from results.stats import host_mean_interval
 from results.store import load_all, save
+from results.summary import logs_by_host
 
 TODAY = PriceChoice(as_of=date(2026, 11, 22))
 NOISE = [0.01, -0.01, 0.0, 0.005, -0.005]
@@ -146,6 +148,65 @@ def test_two_machines_need_a_matched_price() -> None:
     assert comparison.cost_ratio.method == "Welch t on runs"
     assert comparison.verdict == "better"
     assert "these two machines" in comparison.sentence
+
+
+RENTED = {"provider": "aws", "name": "c8i.2xlarge", "source": "DMI"}
+
+
+def on_hosts(names: str, speed: float, backend: str = "torch-cpu", **replace: object) -> list[RunRecord]:
+    """Five runs on each of several hosts of one type, which differ by 1 % from one to the next."""
+    return [
+        record
+        for number, name in enumerate(names)
+        for record in case(backend, speed * 1.01**number, host_id=name * 32, suite_id=name * 32, **replace)
+    ]
+
+
+def test_several_hosts_a_side_speak_for_their_types() -> None:
+    here = on_hosts("12", 1000.0, environment__instance=RENTED)
+    there = on_hosts("345", 1500.0, environment__instance=RENTED)
+    (section,) = make_sections({"A": here, "B": there}, TODAY)
+    assert [case.summary.label for case in section.cases] == ["A: torch-cpu on 2 hosts", "B: torch-cpu on 3 hosts"]
+    (comparison,) = section.comparisons
+    ratio = comparison.cost_ratio
+    assert ratio is not None
+    assert (ratio.method, ratio.runs) == ("Welch t on host means", 2)
+    assert ratio == throughput_ratio(*(case.summary for case in section.cases)), "no allowance where hosts are measured"
+    assert comparison.verdict == "better"
+    assert "2 hosts); about these types of machine" in comparison.sentence
+    assert section.cases[0].summary.throughput == host_mean_interval(logs_by_host(here))
+    assert "means of its 2 hosts: 1,000, 1,010 tokens/s" in markdown([section])
+
+
+def test_one_host_against_several_is_about_these_machines() -> None:
+    here = on_hosts("1", 1000.0, environment__instance=RENTED)
+    there = on_hosts("345", 1500.0, environment__instance=RENTED)
+    (section,) = make_sections({"A": here, "B": there}, TODAY)
+    (comparison,) = section.comparisons
+    assert comparison.cost_ratio is not None
+    assert comparison.cost_ratio.method == "Welch t on runs"
+    assert "about these machines, with 3% allowed" in comparison.sentence
+
+
+def test_hosts_of_no_known_type_stay_apart() -> None:
+    (section,) = sections(on_hosts("12", 1000.0))
+    assert [case.summary.label for case in section.cases] == ["torch-cpu", "torch-cpu #2"]
+
+
+def test_cases_that_took_turns_on_several_hosts_are_paired() -> None:
+    ours, theirs = (on_hosts("12", 1000.0, name, environment__instance=RENTED) for name in ("torch-cpu", "jax-cpu"))
+    (section,) = sections(ours, theirs)
+    (comparison,) = section.comparisons
+    assert comparison.cost_ratio is not None
+    assert (comparison.cost_ratio.method, comparison.cost_ratio.runs) == ("paired t over rounds", 10)
+    assert comparison.basis == "same machine, the price cancels"
+
+
+def test_two_hosts_with_a_run_each_are_too_few_runs() -> None:
+    (section,) = sections(list(on_hosts("12", 1000.0, environment__instance=RENTED)[::5]))
+    (summary,) = (case.summary for case in section.cases)
+    assert summary.throughput is not None
+    assert (summary.throughput.runs, summary.throughput.low) == (2, None)
 
 
 def test_a_resized_machine_is_another_machine() -> None:

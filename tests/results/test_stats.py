@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.stats import FEWEST_RUNS, mean_interval, paired_ratio, welch_ratio
+from results.stats import FEWEST_RUNS, host_mean_interval, host_ratio, mean_interval, paired_ratio, welch_ratio
 
 logs = st.lists(st.floats(-1, 1), min_size=3, max_size=10)
 
@@ -89,3 +89,41 @@ def test_welch_intervals_cover() -> None:
         assert interval.high is not None
         covered += interval.low <= 1.1 <= interval.high
     assert covered / trials >= 0.935
+
+
+@pytest.mark.parametrize(("deviation_of_few", "deviation_of_many"), [(0.03, 0.03), (0.04, 0.02)])
+def test_lost_runs_do_not_narrow_an_interval_too_far(deviation_of_few: float, deviation_of_many: float) -> None:
+    """Three runs against ten: uncapped, Welch's degrees of freedom would cover 93.5 and 92.8 %."""
+    chance, covered, trials = random.Random(0), 0, 6000
+    for _ in range(trials):
+        few = [chance.gauss(0, deviation_of_few) for _ in range(3)]
+        many = [chance.gauss(0, deviation_of_many) for _ in range(10)]
+        interval = welch_ratio(few, many)
+        assert interval.low is not None
+        assert interval.high is not None
+        covered += interval.low <= 1 <= interval.high
+    assert covered / trials >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / trials)
+
+
+def test_the_cap_leaves_equal_numbers_alone() -> None:
+    """Equal variances and numbers: 2 (n - 1) degrees of freedom, t(0.975, 4) = 2.776."""
+    values = [-0.01, 0.0, 0.01]
+    assert welch_ratio(values, values).half_width == pytest.approx(2.7764 * 0.01 * math.sqrt(2 / 3), rel=1e-4)
+
+
+def test_the_unit_is_the_host_where_there_are_several() -> None:
+    """Runs of one host say nothing of another: more of them on two hosts narrow nothing."""
+    ours, theirs = [[0.0] * 3, [0.02] * 3], [[0.1] * 3, [0.12] * 3]
+    ratio, more = host_ratio(ours, theirs), host_ratio([host * 9 for host in ours], theirs)
+    assert (ratio.runs, ratio.unit, ratio.method) == (2, "hosts", "Welch t on host means")
+    assert ratio.estimate == pytest.approx(math.exp(-0.1))
+    assert ratio.half_width == pytest.approx(4.3027 * 0.01 * math.sqrt(2), rel=1e-4), "t(0.975, 2) = 4.303"
+    assert more.half_width == pytest.approx(ratio.half_width)
+    alone = host_mean_interval(ours)
+    assert (alone.runs, alone.unit) == (2, "hosts")
+    assert alone.half_width == pytest.approx(12.706 * 0.01, rel=1e-4), "t(0.975, 1) = 12.706"
+
+
+def test_one_host_gives_no_interval_of_its_type() -> None:
+    assert host_mean_interval([[0.0] * 9]).low is None
+    assert host_ratio([[0.0] * 9], [[0.0] * 9, [0.1] * 9]).low is None
