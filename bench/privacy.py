@@ -16,7 +16,7 @@ from bench.private_values import find_host_names, find_places, find_secrets, fin
 from results.record import RunRecord
 
 LONGEST_TEXT = 4000
-MOST_ROUNDS = 5
+MOST_ROUNDS = 10
 
 EXACT = frozenset(
     [
@@ -79,13 +79,14 @@ class Scrubber:
     def text(self, text: str) -> str:
         """The text with everything private replaced, and without colours and other orders to a terminal.
 
-        Repeated until nothing changes: what one rule leaves may be what an earlier one looks for.
+        Repeated until nothing changes: what one rule leaves may be what an earlier one looks for. A text that goes on
+        changing is masked as a whole.
         """
         for _ in range(MOST_ROUNDS):
             before, text = text, self._once(text)
             if text == before:
-                break
-        return text
+                return text
+        return MASK
 
     def tail(self, text: str) -> str:
         """The end of the scrubbed text, at most 4000 characters: what a field of a record may hold."""
@@ -120,9 +121,7 @@ class Scrubber:
         text = _TERMINAL_ORDERS.sub("", text.replace("\r", "\n"))
         for secret in self.secrets:
             text = _without(text, secret, MASK, inside_words=not (secret.isalpha() or secret.isdigit()))
-        for place, mark in self.places.items():
-            if place in text:
-                text = re.sub(rf"(?<![\w.]){re.escape(place)}(?![\w-]|\.\w)", mark, text)
+        text = _without_places(text, self.places)
         text = without_private_shapes(text)
         if self.short_paths:
             text = _PATH.sub(_short_path, text)
@@ -147,6 +146,18 @@ def scrubbed(text: str) -> str:
 
 def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
+
+
+def _without_places(text: str, places: Mapping[str, str]) -> str:
+    """The text with the mark of every place, longest first, also of one that follows another without a gap."""
+    known = "|".join(re.escape(place) for place in places if place in text)
+    if not known:
+        return text
+    return re.sub(
+        rf"(?<![\w.])(?:{known})+(?![\w-]|\.\w)",
+        lambda found: re.sub(known, lambda place: places[place[0]], found[0]),
+        text,
+    )
 
 
 def _without(text: str, private: str, shown: str, *, inside_words: bool = False, suffix: str = "") -> str:

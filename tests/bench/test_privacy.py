@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from backends.registry import backend_entry_points
 from bench.environment import CACHE_MARK, with_variables
 from bench.privacy import EXACT, LONGEST_TEXT, Scrubber, scrubbed, scrubbed_record
-from bench.private_shapes import looks_secret
+from bench.private_shapes import MASK, looks_secret
 from bench.private_values import ORDINARY, find_host_names, find_places, find_secrets, find_user_names
 from bench.suite import suite_names
 from results.record import Case, RunRecord
@@ -350,6 +350,18 @@ FRAGMENTS = [
 def test_scrubbing_twice_changes_nothing(text: str) -> None:
     once = SOMEBODY.tail(text)
     assert SOMEBODY.tail(once) == once
+
+
+@pytest.mark.parametrize("place", ["/srv/check out/fairchip", "/tmp", "/scratch/alice", "/tmp/scratch/alice"])
+def test_places_without_a_gap_are_all_found_at_once(place: str) -> None:
+    text = SOMEBODY.text(place * 100)
+    assert re.fullmatch("(<[a-z]+>|~)+", text)
+    assert text != MASK
+
+
+def test_a_text_that_never_settles_is_masked_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scrubber, "_once", lambda self, text: text + "!")
+    assert SOMEBODY.text("alice's secret") == MASK
 
 
 HOSTILE = [
