@@ -15,7 +15,7 @@ import pytest
 from builders import make_record
 from reliability.bad_input import LLAMA, SMOKE
 from reliability.worker_faults import SOURCE
-from reliability.workshop import install_plugin, measured
+from reliability.workshop import install_plugin, measured, quick_worker
 
 from backends.contract import StepLoss
 from bench.cli import app
@@ -102,6 +102,7 @@ def test_colour_is_for_terminals_that_want_it(records: Path) -> None:
 def test_a_screen_reader_is_told_things_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without cursor movements, bars and boxes: plain lines, as in a CI log."""
     install_plugin(tmp_path / "site", SOURCE, monkeypatch)
+    monkeypatch.setenv("QUICK_WORKER", quick_worker(tmp_path / "quick")[1])
     asked = [*FAKE_RUN, "--runs", "1"]
     text = on_a_terminal([*asked, "--out", str(tmp_path / "records")], 80, TERM="dumb")
     assert "\x1b" not in text
@@ -137,6 +138,7 @@ def test_a_reader_that_leaves_early(records: Path) -> None:
 def test_a_log_that_is_closed_stops_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`fairchip run ... 2>&1 | head -1` ends, and the same command goes on."""
     install_plugin(tmp_path / "site", SOURCE, monkeypatch)
+    monkeypatch.setenv("QUICK_WORKER", quick_worker(tmp_path / "quick")[1])
     asked = [*FAKE_RUN, "--runs", "2", "--out", "x"]
     command = subprocess.Popen(
         [sys.executable, "-P", "-m", "bench", *asked],

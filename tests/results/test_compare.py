@@ -1,43 +1,20 @@
-"""Comparisons: verdicts, refusals, prices, and what the reader sees."""
+"""Comparisons: which runs pair, what is concluded, what is refused."""
 
-import json
-import math
 import random
-import re
-from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
 import pytest
 from builders import STEPS, make_record
-from rich.console import Console
+from made_up_cases import TODAY, case, sections
 
-from results.compare import Section, differing_fields, throughput_ratio
-from results.costs import WHAT_TO_PASS, PriceChoice
-from results.errors import ComparisonError, PriceError
-from results.frame import run_frame
+from results.compare import differing_fields, throughput_ratio
+from results.errors import ComparisonError
 from results.record import RunRecord
-from results.render import as_json, markdown, print_sections
+from results.render import markdown
 from results.report import make_sections
 from results.stats import host_mean_interval
 from results.store import load_all, save
 from results.summary import logs_by_host
-
-TODAY = PriceChoice(as_of=date(2026, 11, 22))
-NOISE = [0.01, -0.01, 0.0, 0.005, -0.005]
-
-
-def case(
-    backend: str, speed: float, runs: int = 5, noise: Sequence[float] = NOISE, **replace: object
-) -> list[RunRecord]:
-    return [
-        make_record(backend=backend, tokens_per_second=speed * math.exp(noise[i % len(noise)]), round_=i, **replace)
-        for i in range(runs)
-    ]
-
-
-def sections(*cases: list[RunRecord], choice: PriceChoice = TODAY) -> list[Section]:
-    return make_sections({"": [record for records in cases for record in records]}, choice)
 
 
 @pytest.mark.parametrize(
@@ -221,37 +198,6 @@ def test_a_resized_machine_is_another_machine() -> None:
     assert comparison.cost_ratio.estimate == pytest.approx(2 / 1.5, rel=1e-3)
 
 
-def test_a_detected_machine_keeps_its_price() -> None:
-    rented = {"provider": "aws", "name": "p5.48xlarge", "source": "DMI"}
-    choice = PriceChoice(as_of=TODAY.as_of, instance="c8i.2xlarge")
-    (section,) = sections(case("torch-cpu", 1000.0, environment__instance=rented), choice=choice)
-    assert section.cases[0].instance == "p5.48xlarge"
-
-
-def test_one_price_is_not_for_several_machines() -> None:
-    here, there = case("torch-cpu", 1000.0), case("torch-cpu", 1500.0, host_id="9" * 32, suite_id="8" * 32)
-    for choice in (
-        PriceChoice(as_of=TODAY.as_of, usd_per_hour=1.0),
-        PriceChoice(as_of=TODAY.as_of, instance="c8i.2xlarge"),
-    ):
-        with pytest.raises(PriceError, match="several"):
-            make_sections({"here": here, "there": there}, choice)
-
-
-def test_a_detected_machine_of_no_table_costs_nothing_but_says_why() -> None:
-    rented = {"provider": "aws", "name": "m5.large", "source": "DMI"}
-    (section,) = sections(case("torch-cpu", 1000.0, environment__instance=rented))
-    assert section.cases[0].costs == {}
-    assert "m5.large" in markdown([section])
-
-
-def test_an_unknown_region_is_a_mistake() -> None:
-    choice = PriceChoice(as_of=TODAY.as_of, instance="c8i.2xlarge", region="us-eats-1")
-    with pytest.raises(PriceError) as caught:
-        sections(case("torch-cpu", 1000.0), choice=choice)
-    assert "us-east-1" in caught.value.hint
-
-
 def test_the_allowance_for_hosts_makes_no_difference_equal() -> None:
     """4 % cheaper with a 2 % margin is undecided between machines, not equal."""
     rented = {"provider": "aws", "name": "c8i.2xlarge", "source": "DMI"}
@@ -269,23 +215,6 @@ def test_a_run_is_not_compared_with_itself() -> None:
         make_sections({"A": records, "B": records}, TODAY)
 
 
-def test_instances_of_the_records_set_their_prices() -> None:
-    gpu = case("a", 1000.0, environment__instance={"provider": "aws", "name": "p5en.48xlarge", "source": "DMI"})
-    chip = case(
-        "b",
-        1000.0,
-        host_id="9" * 32,
-        environment__instance={"provider": "aws", "name": "trn2.48xlarge", "source": "DMI"},
-    )
-    (section,) = sections(gpu, chip)
-    by_basis = {comparison.basis: comparison for comparison in section.comparisons}
-    assert by_basis.keys() == {"capacity-block"}, "trn2 has no on-demand price, and nothing stands in for it"
-    ratio = by_basis["capacity-block"].cost_ratio
-    assert ratio is not None
-    assert ratio.estimate == pytest.approx(35.7608 / 63.158, rel=1e-3)
-    assert "no on-demand price of trn2.48xlarge" in markdown([section])
-
-
 def test_different_work_is_refused_with_the_fields() -> None:
     other = case("torch-cpu", 1.0, suite_id="8" * 32, case__specification={"model": {"dim": 65}, "seed": 1})
     with pytest.raises(ComparisonError) as caught:
@@ -296,31 +225,6 @@ def test_different_work_is_refused_with_the_fields() -> None:
 
 def test_differing_fields_are_dotted_and_sorted() -> None:
     assert differing_fields({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 1}) == ["a.c", "d"]
-
-
-def test_idle_rented_chips_are_said() -> None:
-    rented = {"provider": "aws", "name": "p5.48xlarge", "source": "DMI"}
-    (section,) = sections(case("torch-cpu", 1000.0, environment__instance=rented))
-    assert "used 0 of 8 H100-SXM" in markdown([section])
-    (section,) = sections(case("torch-cuda", 1000.0, environment__instance=rented, case__device_type="cuda"))
-    assert "used 1 of 8 H100-SXM" in markdown([section])
-
-
-def test_unknown_machine_says_what_to_pass_and_guesses_nothing() -> None:
-    (section,) = sections(case("torch-cpu", 1000.0))
-    assert section.cases[0].costs == {}
-    assert WHAT_TO_PASS in markdown([section])
-
-
-def test_ones_own_price() -> None:
-    (section,) = sections(case("torch-cpu", 1000.0), choice=PriceChoice(as_of=TODAY.as_of, usd_per_hour=0.36))
-    cost = section.cases[0].costs["user"]
-    assert cost.usd_per_million_tokens == pytest.approx(0.1, rel=1e-6)
-    assert cost.low is not None
-    assert cost.high is not None
-    assert cost.low < 0.1 < cost.high
-    with pytest.raises(PriceError):
-        sections(case("torch-cpu", 1000.0), choice=PriceChoice(as_of=TODAY.as_of, usd_per_hour=0.0))
 
 
 def test_order_and_duplication_of_files_change_nothing(tmp_path: Path) -> None:
@@ -350,66 +254,3 @@ def test_cold_starts_are_not_throughput() -> None:
     assert summary.throughput is not None
     assert summary.throughput.runs == 5
     assert summary.cold_start_seconds == 3.0
-
-
-def test_every_format_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    found = sections(case("torch-cpu", 1000.0), case("jax-cpu", 1100.0))
-    print_sections(found, Console(width=100))
-    table = capsys.readouterr().out
-    assert all(len(line) <= 100 for line in table.splitlines() if "cpu " in line and ":" not in line)
-    assert "BETTER: a token on jax-cpu costs" in table
-    assert "BETTER: a token on jax-cpu costs" in markdown(found)
-    data = json.loads(as_json(found))
-    assert data[0]["comparisons"][0]["verdict"] == "better"
-    assert data[0]["cases"][0]["tokens_per_second"]["estimate"] == pytest.approx(1000, rel=0.01)
-
-
-def test_the_frame_has_a_row_a_run() -> None:
-    frame = run_frame(case("torch-cpu", 1000.0))
-    assert len(frame) == 5
-    assert frame["tokens_per_second"].mean() == pytest.approx(1000, rel=0.01)
-
-
-@pytest.mark.parametrize("name", ["<script>|x", "a[/b]", "x[red]y", ":smile:"])
-def test_a_hostile_name_stays_text(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    found = sections(case(name, 1000.0, case__workload=name))
-    assert "<script>" not in markdown(found)
-    print_sections(found, Console(width=200))
-    assert capsys.readouterr().out.count(name) >= 2
-
-
-STEERING = "\x1b[31mred\x07 \u202edlrow\u2028next\r\nline"
-
-
-def test_what_steers_a_terminal_is_shown_and_not_sent(capsys: pytest.CaptureFixture[str]) -> None:
-    names = {"case__workload": STEERING, "case__recipe": {"name": STEERING}, "environment__instance__name": STEERING}
-    failed = case(STEERING, 1000.0, runs=1, status="failed", reason=STEERING, **names)
-    found = sections(case(STEERING, 1000.0, measurement__session__fallback=STEERING, **names), failed)
-    print_sections(found, Console(width=80))
-    csv = run_frame(failed).to_csv(index=False)
-    for text in (capsys.readouterr().out, markdown(found), csv):
-        assert all(char.isprintable() or char == "\n" for char in text)
-        assert "\ufffd[31mred\ufffd" in text
-    assert json.loads(as_json(found))[0]["workload"] == STEERING, "JSON keeps what the record says"
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("a|b", "a\\|b"),
-        ("a\\|b", "a\\\\\\|b"),
-        ("<img src=x>", "&lt;img src=x&gt;"),
-        ("&lt;b&gt;", "&amp;lt;b&amp;gt;"),
-        ("[x](http://example.org)", "[x\\](http://example.org)"),
-        ("[x]: http://example.org", "[x\\]: http://example.org"),
-        ("`*x*`", "\\`\\*x\\*\\`"),
-    ],
-)
-def test_markdown_of_a_record_is_text_in_a_cell(name: str, shown: str) -> None:
-    page = markdown(sections(case(name, 1000.0)))
-    assert f"| {shown} | 5/5 |" in page
-
-
-def test_an_interval_keeps_its_brackets() -> None:
-    page = markdown(sections(case("torch-cpu", 1000.0), case("jax-cpu", 1100.0)))
-    assert re.search(r"\| 0\.909 \[0\.\d+, 0\.\d+\] \|", page)
