@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
 from bench.errors import UsageError
 from results.costs import PriceChoice, require_usable
 from results.record import RunRecord
-from results.render import as_json, markdown, print_sections
+from results.render import Format, as_json, markdown, print_sections
 from results.report import make_sections
-
-Format = Literal["table", "md", "json", "csv"]
 
 
 def price_choice(

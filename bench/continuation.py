@@ -103,13 +103,16 @@ def _differences(campaign: Campaign, records: Sequence[RunRecord]) -> list[str]:
     """In what the first record that is not the campaign's differs from the one that it would have made there."""
     suite_id = records[0].place.suite_id
     turns: dict[Slot, Turn] = {(turn.role, turn.round, turn.order): turn for turn in schedule(campaign, suite_id)}
+    expected: dict[tuple[str, int], dict[str, object]] = {}
     for record in records:
         turn = turns.get(_slot(record))
         if turn is None or record.place.suite_id != suite_id:
             return ["suite, or number of runs"]
-        ours = _identity(record_run(campaign, turn, suite_id, datetime.now(UTC), _NOTHING_YET))
+        kind = turn.role, campaign.cases.index(turn.case)
+        if kind not in expected:
+            expected[kind] = _identity(record_run(campaign, turn, suite_id, datetime.now(UTC), _NOTHING_YET))
         theirs = _identity(record)
-        if differs := [name for name, value in ours.items() if value != theirs[name]]:
+        if differs := [name for name, value in expected[kind].items() if value != theirs[name]]:
             return differs
     return []
 

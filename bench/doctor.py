@@ -41,7 +41,7 @@ class Fact(NamedTuple):
 
 
 def print_diagnosis(root: Path = Path("/")) -> None:
-    """Everything on standard output, in less than a second; ``root`` holds ``proc``, ``sys`` and ``dev``."""
+    """Everything on standard output, in about a second; ``root`` holds ``proc``, ``sys`` and ``dev``."""
     scrubber = Scrubber.keeping_paths()
     environment = scrubber.content(read_environment(root), "environment")
     groups = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from backends.host import small_text
 from bench.identity import boot_id, host_id
 from bench.instance import detect_instance
 from bench.private_shapes import MASK, looks_secret
@@ -95,8 +96,8 @@ def _operating_system() -> str:
 
 
 def _cpu_model(root: Path) -> str:
-    text = _text(root / "proc/cpuinfo")
-    if text is None:
+    text = small_text(root / "proc/cpuinfo")
+    if not text:
         return platform.processor() or platform.machine()
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     return found.group(1).strip() if found else platform.machine()
@@ -104,19 +105,12 @@ def _cpu_model(root: Path) -> str:
 
 def _driver(root: Path) -> str | None:
     """Version of the Nvidia or Neuron kernel driver."""
-    nvidia = _text(root / "proc/driver/nvidia/version")
-    found = re.search(r"Kernel Module.*?(\d+\.\d+(\.\d+)?)", nvidia or "")
+    nvidia = small_text(root / "proc/driver/nvidia/version")
+    found = re.search(r"Kernel Module.*?(\d+\.\d+(\.\d+)?)", nvidia)
     if found:
         return f"nvidia {found.group(1)}"
-    neuron = _text(root / "sys/module/neuron/version")
-    return f"neuron {neuron.strip()}" if neuron else None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
+    neuron = small_text(root / "sys/module/neuron/version")
+    return f"neuron {neuron}" if neuron else None
 
 
 def _git_state() -> tuple[str | None, bool | None]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from backends.host import small_text
 from results.record import Instance
 
 _DMI = Path("/sys/class/dmi/id")
@@ -16,17 +17,10 @@ def detect_instance(dmi: Path = _DMI) -> Instance:
     On EC2's Nitro machines product_name is the instance type; elsewhere the type needs a network, so it
     stays unknown and the source says so.
     """
-    vendor, product = _read(dmi / "sys_vendor"), _read(dmi / "product_name")
-    provider = _PROVIDERS.get(vendor or "")
-    if provider == "aws" and product and "." in product:
+    vendor, product = small_text(dmi / "sys_vendor"), small_text(dmi / "product_name")[:200]
+    provider = _PROVIDERS.get(vendor)
+    if provider == "aws" and "." in product:
         return Instance(provider=provider, name=product, source="DMI product_name")
     if provider is not None:
         return Instance(provider=provider, name=None, source="DMI names the provider, not the instance type")
     return Instance(provider=None, name=None, source="DMI names no known cloud")
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()[:200]
-    except OSError:
-        return None

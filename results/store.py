@@ -178,26 +178,17 @@ def record_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
 
 
-def load(path: Path) -> RunRecord:
-    """One record, strictly validated.
-
-    Raises:
-        RecordError: unreadable, too large, not a record, or of a newer format; names the file and field.
-    """
-    return read_record(path)
-
-
 def load_all(paths: Iterable[Path]) -> list[RunRecord]:
     """Every record of these files and folders (searched to any depth), each run once, in order of creation.
 
     Raises:
-        RecordError: as `load`; a path holds no record; or two runs claim one place of one suite.
+        RecordError: as `read_record`; a path holds no record; or two runs claim one place of one suite.
     """
     found: dict[str, RunRecord] = {}
     holders: dict[tuple[object, ...], Path] = {}
     for path in paths:
         for file in _files(path):
-            record = load(file)
+            record = read_record(file)
             if record.run_id in found:
                 continue
             if (other := holders.setdefault(_place(record), file)) != file:

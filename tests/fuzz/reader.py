@@ -13,7 +13,7 @@ from bench.describe import record_case
 from bench.plan import Case
 from results.gates import evaluate
 from results.price_book import load_price_book
-from results.store import load
+from results.record_file import read_record
 from workloads.hf_config import model_from_hf_config
 from workloads.parse import workload_from_toml
 
@@ -23,8 +23,8 @@ def read_workload(path: Path) -> None:
     record_case(Case(workload=found, backend="x", device_type="x", recipe=resolve(Recipe(), found)))
 
 
-def read_record(path: Path) -> None:
-    evaluate(load(path))
+def judge_record(path: Path) -> None:
+    evaluate(read_record(path))
 
 
 READERS = {
@@ -32,7 +32,7 @@ READERS = {
     ".recipe": custom_recipe,
     ".json": model_from_hf_config,
     ".csv": load_price_book,
-    ".record": read_record,
+    ".record": judge_record,
 }
 
 

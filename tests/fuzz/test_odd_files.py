@@ -10,7 +10,7 @@ from backends.errors import BackendError
 from backends.recipe import custom_recipe
 from results.errors import PriceError, RecordError
 from results.price_book import load_price_book
-from results.store import load
+from results.record_file import read_record
 from workloads.errors import WorkloadError
 from workloads.hf_config import model_from_hf_config
 from workloads.parse import workload_from_toml
@@ -22,7 +22,7 @@ READERS: dict[str, tuple[Callable[[Path], object], type[Exception]]] = {
     "token file": (lambda path: token_file_data(path, "uint16", 256), WorkloadError),
     "recipe": (custom_recipe, BackendError),
     "table": (load_price_book, PriceError),
-    "record": (load, RecordError),
+    "record": (read_record, RecordError),
 }
 
 

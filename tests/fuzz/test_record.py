@@ -23,9 +23,10 @@ from results.frame import run_frame
 from results.gates import evaluate
 from results.plain_text import plain
 from results.record import RunRecord
+from results.record_file import read_record
 from results.render import HEADINGS, as_json, markdown, print_sections
 from results.report import make_sections
-from results.store import load, load_all
+from results.store import load_all
 
 GOLDEN = (Path(__file__).parents[1] / "golden" / "record-v1.json").read_bytes()
 PLAUSIBLE = make_record().model_dump(mode="json")
@@ -72,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_bytes(content: bytes, folder: Path) -> None:
     path = folder / "record.json"
     path.write_bytes(content)
-    record = taken("record JSON, bytes", lambda: load(path), RecordError, str(path))
+    record = taken("record JSON, bytes", lambda: read_record(path), RecordError, str(path))
     if record is not None:
         require_usable({"": [record]}, PriceChoice(as_of=DAY, usd_per_hour=1.0))
 
@@ -82,7 +83,7 @@ def test_bytes(content: bytes, folder: Path) -> None:
 def test_structure(content: Any, folder: Path) -> None:
     path = folder / "record.json"
     path.write_text(json.dumps(content))
-    record = taken("record JSON, structure", lambda: load(path), RecordError, str(path))
+    record = taken("record JSON, structure", lambda: read_record(path), RecordError, str(path))
     if record is not None:
         require_usable({"": [record]}, PriceChoice(as_of=DAY, usd_per_hour=1.0))
 

@@ -26,7 +26,8 @@ from bench.progress import Display
 from bench.schedule import Campaign
 from bench.worker import Result
 from results.record import Measurement, RunRecord, StartUp
-from results.store import load, load_all
+from results.record_file import read_record
+from results.store import load_all
 from workloads.catalog import find_workload
 from workloads.data import Batch
 from workloads.spec import Workload
@@ -112,7 +113,7 @@ class Ledger:
         """The records that count now."""
         counting = {}
         for path in self._files("*.json"):
-            record = load(path)
+            record = read_record(path)
             counting[record.run_id] = record
             assert self._seen.setdefault(record.run_id, path.read_bytes()) == path.read_bytes(), "changed"
         for path in self._files("*.json.superseded-*"):

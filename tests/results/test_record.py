@@ -9,7 +9,8 @@ from builders import make_record
 
 from results.errors import RecordError
 from results.record import RunRecord, json_schema
-from results.store import load, load_all, owned, record_files, save, set_aside
+from results.record_file import read_record
+from results.store import load_all, owned, record_files, save, set_aside
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = sorted((ROOT / "tests" / "golden").glob("record-v*.json"))
@@ -19,7 +20,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     record = make_record()
     path = save(record, tmp_path / "new" / "folder")
     assert path.name == "timed-0000-00-smoke-torch-cpu.json"
-    assert load(path) == record
+    assert read_record(path) == record
     assert [entry.name for entry in path.parent.iterdir()] == [path.name], "no draft is left behind"
 
 
@@ -124,7 +125,7 @@ def test_what_is_not_a_record_is_refused_by_field(tmp_path: Path, change, said: 
     path = tmp_path / "record.json"
     path.write_text(json.dumps(change(make_record().model_dump(mode="json"))))
     with pytest.raises(RecordError) as caught:
-        load(path)
+        read_record(path)
     assert str(path) in caught.value.message
     assert said in caught.value.message
 
@@ -134,7 +135,7 @@ def test_garbage_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "record.json"
     path.write_bytes(content)
     with pytest.raises(RecordError):
-        load(path)
+        read_record(path)
 
 
 def test_missing_files_and_empty_folders(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_there_is_a_golden_record() -> None:
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
 def test_old_records_load_for_ever(path: Path) -> None:
     """Never edit a golden file: a record that no longer loads is somebody's lost measurement."""
-    record = load(path)
+    record = read_record(path)
     assert isinstance(record, RunRecord)
     assert record.measurement is not None
     assert json.loads(record.model_dump_json()) == json.loads(path.read_text())
