@@ -68,7 +68,11 @@ class Sampler(Protocol):
     name: str
 
     def read(self) -> Mapping[str, float | None]:
-        """Quantities by name, units in the names; None where the device does not tell. Returns at once."""
+        """Quantities by name, units in the names; None where the device does not tell. Returns at once.
+
+        The gate ``clocks`` knows two: ``clock_mhz``, and ``throttled``, 1.0 while the device holds itself back
+        (power, heat), else 0.0.
+        """
         ...
 
 

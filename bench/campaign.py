@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from backends.registry import availability
+from backends.registry import availability, load_backend
 from bench.compile_caches import CacheState, CompileCaches, cache_folder
 from bench.continuation import find_standing
 from bench.describe import recipe_variables, record_run
@@ -70,10 +70,16 @@ def _run_worker(case: Case, plan: MeasurePlan, cache: Path, state: CacheState, o
         return _ended("unavailable", f"{available.reason}; {available.fix}")
     try:
         variables, job = recipe_variables(case, cache), job_line(case, state, plan)
-        return run_worker(job, variables, plan.time_limit_seconds, lambda p: on_progress(p.phase, p.done, p.of))
+        return run_worker(
+            job,
+            variables,
+            plan.time_limit_seconds,
+            lambda progress: on_progress(progress.phase, progress.done, progress.of),
+            load_backend(case.backend).samplers(),
+        )
     except Exception as error:
         return _ended("failed", f"the worker did not start: {type(error).__name__}: {error}")
 
 
 def _ended(status: Literal["unavailable", "failed"], reason: str) -> WorkerEnd:
-    return WorkerEnd(status=status, reason=reason, measurement=None, stderr_tail="", host_samples=())
+    return WorkerEnd(status=status, reason=reason, measurement=None, stderr_tail="")

@@ -22,7 +22,7 @@ Slot = tuple[str, int, int]
 FOLDERS_LOOKED_AT = 20
 """Older ones are left alone: reading takes time, and nobody continues what was begun so long ago."""
 
-_NOTHING_YET = WorkerEnd(status="failed", reason="", measurement=None, stderr_tail="", host_samples=())
+_NOTHING_YET = WorkerEnd(status="failed", reason="", measurement=None, stderr_tail="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

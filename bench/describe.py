@@ -55,6 +55,8 @@ def _raw_record(campaign: Campaign, turn: Turn, suite_id: str, created: datetime
         reference=record_reference(case.workload),
         measurement=end.measurement,
         host_samples=end.host_samples,
+        device_samples=end.device_samples,
+        wall_seconds=end.wall_seconds,
         environment=with_variables(campaign.environment, _shown_variables(case)),
         stderr_tail=end.stderr_tail,
         gates=(),

@@ -7,16 +7,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import IO
 
 from pydantic import TypeAdapter, ValidationError
 
-from bench.host_sampler import HostSampler
+from backends.contract import Sampler
+from bench.sampling import Watch
 from bench.tail import Tail
 from bench.worker import Event, Progress, Result
-from results.record import HostSample, Measurement, Status
+from results.record import DeviceSample, HostSample, Measurement, Status
 
 WORKER = (sys.executable, "-P", "-m", "bench.worker")
 LONGEST_EVENT_CHARACTERS = 2**26
@@ -39,7 +40,10 @@ class WorkerEnd:
     reason: str
     measurement: Measurement | None
     stderr_tail: str
-    host_samples: tuple[HostSample, ...]
+    host_samples: tuple[HostSample, ...] = ()
+    device_samples: tuple[DeviceSample, ...] = ()
+    wall_seconds: float | None = None
+    """From start to end; None where no worker was started."""
 
 
 def run_worker(
@@ -47,12 +51,14 @@ def run_worker(
     environment: Mapping[str, str],
     time_limit_seconds: float,
     on_progress: Callable[[Progress], None],
+    samplers: Sequence[Sampler] = (),
 ) -> WorkerEnd:
     """Run one job in a fresh interpreter and wait for it.
 
     Never raises for what the worker does: a crash, a kill, a hang or garbage on its pipe is an end with a
     status and a reason. Interrupting this call kills the worker and all that it started.
     """
+    began = time.monotonic()
     worker = subprocess.Popen(
         WORKER,
         stdin=subprocess.PIPE,
@@ -67,7 +73,7 @@ def run_worker(
     limit, heirs = _TimeLimit(worker, time_limit_seconds), _Heirs(worker)
     stderr = Tail(_pipe(worker.stderr))
     try:
-        with HostSampler(worker.pid) as sampler:
+        with Watch(worker.pid, samplers) as watch:
             result = _follow(worker, job_line, on_progress)
             _wait(worker, result)
     finally:
@@ -75,7 +81,12 @@ def run_worker(
         heirs.cancel()
         _kill(worker)
         _close(worker)
-    return _end(worker, result, limit, stderr.text(), sampler.samples)
+    return replace(
+        _end(worker, result, limit, stderr.text()),
+        host_samples=watch.host_samples,
+        device_samples=watch.device_samples,
+        wall_seconds=time.monotonic() - began,
+    )
 
 
 class _TimeLimit:
@@ -152,7 +163,6 @@ def _end(
     result: Result | None,
     limit: _TimeLimit,
     stderr_tail: str,
-    samples: tuple[HostSample, ...],
 ) -> WorkerEnd:
     status: Status
     if result is not None:
@@ -163,9 +173,7 @@ def _end(
         status, reason, measurement = "failed", _why_ended(worker.returncode, stderr_tail), None
     if status == "ok":
         stderr_tail = ""
-    return WorkerEnd(
-        status=status, reason=reason, measurement=measurement, stderr_tail=stderr_tail, host_samples=samples
-    )
+    return WorkerEnd(status=status, reason=reason, measurement=measurement, stderr_tail=stderr_tail)
 
 
 def _why_ended(code: int, stderr_tail: str) -> str:

@@ -6,10 +6,11 @@ shown beside the number.
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from results.peaks import MissingPeak, peak_flops
-from results.record import HEADLINE_CONVENTION, Gate, HostSample, Measurement, Outcome, RunRecord, Window
+from results.record import HEADLINE_CONVENTION, DeviceSample, Gate, HostSample, Measurement, Outcome, RunRecord, Window
 
 SYNC_FRACTION = 0.005
 """Largest share of T(2k) that a synchronisation, or a missing half of the work, may make up."""
@@ -22,6 +23,8 @@ OTHER_CPUS = 0.25
 """Processors that other work may keep busy, as a share of all."""
 STOLEN_CPUS = 0.02
 DRIFT_FRACTION = 0.05
+CLOCK_FRACTION = 0.1
+"""By which the clock may differ between the first and the second half of the windows."""
 FIRST_LOSS_NATS = 0.5
 
 PARITY = "parity"
@@ -30,6 +33,7 @@ LONGEST_EVIDENCE = 1000
 """Characters; evidence may quote what a backend says of itself."""
 
 Verdict = tuple[Outcome, str]
+Sample = TypeVar("Sample", HostSample, DeviceSample)
 
 
 def evaluate(record: RunRecord) -> tuple[Gate, ...]:
@@ -251,15 +255,46 @@ def _samples_below(
     read: Callable[[HostSample], float | None],
     limit: float,
 ) -> Verdict:
-    first, last = measured.windows[0], measured.windows[-1]
-    origin = measured.origin_unix_seconds
-    start, end = origin + first.start_seconds, origin + last.start_seconds + last.seconds
-    values = [read(sample) for sample in record.host_samples if start <= sample.unix_seconds <= end]
-    known = [value for value in values if value is not None]
+    known = _known(map(read, _in_windows(record.host_samples, measured)))
     if not known:
         return "unknown", "the host did not tell"
     share = statistics.mean(known) / record.environment.logical_cpus
     return _outcome(share <= limit), f"{share:.1%} of processor time {what}, limit {limit:.0%}"
+
+
+def _clocks(record: RunRecord, measured: Measurement) -> Verdict:
+    """The device's own clock and whether it held itself back; the processors' clock where they are the device."""
+    samples = _in_windows(record.device_samples, measured)
+    throttled = _known(_number(sample, "throttled") for sample in samples)
+    clocks = _known(_number(sample, "clock_mhz") for sample in samples)
+    if record.case.device_type == "cpu":
+        clocks = _known(sample.cpu_mhz for sample in _in_windows(record.host_samples, measured))
+    if any(throttled):
+        return "fail", f"the device held itself back in {sum(map(bool, throttled))} of {len(throttled)} samples"
+    if len(clocks) < 2:
+        return ("pass", "not throttled; no clock is told") if throttled else ("unknown", "no clock is told")
+    half = len(clocks) // 2
+    before, after = statistics.mean(clocks[:half]), statistics.mean(clocks[-half:])
+    change = after / before - 1 if before > 0 else math.inf
+    evidence = f"from {before:,.0f} to {after:,.0f} MHz ({change:+.1%}), limit {CLOCK_FRACTION:.0%}"
+    return _outcome(abs(change) <= CLOCK_FRACTION), evidence
+
+
+def _number(sample: DeviceSample, name: str) -> float | None:
+    value = sample.values.get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _in_windows(samples: Sequence[Sample], measured: Measurement) -> list[Sample]:
+    """Those taken between the start of the first window and the end of the last."""
+    first, last = measured.windows[0], measured.windows[-1]
+    origin = measured.origin_unix_seconds
+    start, end = origin + first.start_seconds, origin + last.start_seconds + last.seconds
+    return [sample for sample in samples if start <= sample.unix_seconds <= end]
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _outcome(holds: bool) -> Outcome:
@@ -278,6 +313,7 @@ GATES: dict[str, tuple[bool, Callable[[RunRecord, Measurement], Verdict]]] = {
     "as-recipe": (False, _as_recipe),
     "data-wait": (False, _data_wait),
     "steady": (False, _steady),
+    "clocks": (False, _clocks),
     "quiet-host": (False, _quiet),
     "stolen-time": (False, _not_stolen),
 }

@@ -5,7 +5,7 @@ numbers only: no secret, account, serial number, user name or home path.
 
 Format history (every version loads for ever; tests/golden holds a file of each):
     1   first format; what no run can have measured (results/fields.py, windows that overlap, tokens that are no whole
-        steps) was once accepted and is refused now
+        steps) was once accepted and is refused now; device_samples and wall_seconds came later and may be missing
 """
 
 import hashlib
@@ -155,6 +155,15 @@ class HostSample(Strict):
     cpu_mhz: Number | None
 
 
+class DeviceSample(Strict):
+    """One reading of a backend's sampler, taken by another process than the timed one."""
+
+    unix_seconds: Seconds
+    sampler: Text
+    values: ScalarTable
+    """Quantities by name, units in the names: `backends.contract.Sampler`; null where the device does not tell."""
+
+
 class Place(Strict):
     """Where a run stands in its suite."""
 
@@ -283,6 +292,9 @@ class RunRecord(Strict):
     reference: Reference | None
     measurement: Measurement | None
     host_samples: Series[HostSample]
+    device_samples: Series[DeviceSample] = ()
+    wall_seconds: Seconds | None = None
+    """From the start of the worker to its end: the machine time that the run took. None in older records."""
     environment: Environment
     stderr_tail: LongText
     gates: Series[Gate]

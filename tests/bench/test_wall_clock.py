@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from bench.host_sampler import HostSampler
 from bench.measure import Stopwatch
+from bench.sampling import Watch
 from bench.wall_clock import WallClock
 
 
@@ -19,7 +19,7 @@ def test_it_goes_on_when_the_machines_clock_is_set(monkeypatch: pytest.MonkeyPat
 
 def test_samples_and_windows_keep_to_one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both read the machine's clock before it was set, and agree ever after."""
-    parent, worker = HostSampler(1), WallClock.now()
+    parent, worker = Watch(1), WallClock.now()
     monkeypatch.setattr(time, "time", lambda: 0.0)
     watch = Stopwatch(None, None, 1, time.perf_counter_ns, worker)  # type: ignore[arg-type]
     assert watch.origin_unix_seconds == pytest.approx(parent._clock(), abs=1.0)

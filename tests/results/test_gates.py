@@ -32,6 +32,14 @@ def _windows(*seconds: float, **changes: float) -> list[dict]:
     return [_window(start_seconds=start, seconds=one, **changes) for start, one in zip(starts, seconds, strict=True)]
 
 
+def _sample(unix_seconds: float, **changes: float) -> dict:
+    return {"unix_seconds": unix_seconds, "other_cpus": 0.0, "stolen_cpus": 0.0, "cpu_mhz": None} | changes
+
+
+def _device_sample(unix_seconds: float, **values: float) -> dict:
+    return {"unix_seconds": unix_seconds, "sampler": "test", "values": values}
+
+
 CHECK = {"steps": 4, "once_seconds": 1.0, "twice_seconds": 2.0, "idle_seconds": 0.0}
 FALLING = [5.5 * 0.98**step for step in range(STEPS)]
 SABOTAGE = {
@@ -69,11 +77,28 @@ ADVICE = {
     "a warm-up that never settled": ("steady", {"measurement__warmup_steady": False}),
     "a busy machine": (
         "quiet-host",
-        {"host_samples": [{"unix_seconds": 1010.5, "other_cpus": 1.0, "stolen_cpus": 0.0, "cpu_mhz": None}]},
+        {"host_samples": [_sample(1010.5, other_cpus=1.0)]},
+    ),
+    "a processor that slows down": (
+        "clocks",
+        {"host_samples": [_sample(1010.1 + i, cpu_mhz=mhz) for i, mhz in enumerate([3000.0, 3000.0, 1800.0, 1800.0])]},
+    ),
+    "a device that holds itself back": (
+        "clocks",
+        {"device_samples": [_device_sample(1011.0, throttled=throttled) for throttled in (0.0, 1.0, 0.0)]},
+    ),
+    "a device that slows down": (
+        "clocks",
+        {
+            "case__device_type": "cuda",
+            "measurement__session__device_type": "cuda",
+            "measurement__session__peak_flops_per_second": 1e12,
+            "device_samples": [_device_sample(1011.0 + i, clock_mhz=mhz) for i, mhz in enumerate((1980.0, 1200.0))],
+        },
     ),
     "a stolen processor": (
         "stolen-time",
-        {"host_samples": [{"unix_seconds": 1010.5, "other_cpus": 0.0, "stolen_cpus": 0.5, "cpu_mhz": None}]},
+        {"host_samples": [_sample(1010.5, stolen_cpus=0.5)]},
     ),
 }
 
@@ -150,6 +175,23 @@ def test_what_cannot_be_told_is_unknown_and_unranked(gate: str, changes: dict) -
     record = make_record(**changes)
     assert outcome(record, gate) == "unknown"
     assert not is_ranked(record)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([], "unknown"),
+        ([_device_sample(1011.0, clock_mhz=1980.0)], "unknown"),
+        ([_device_sample(1011.0, power_watts=700.0)] * 3, "unknown"),
+        ([_device_sample(1011.0, throttled=0.0)] * 3, "pass"),
+        ([_device_sample(1001.0, throttled=1.0), _device_sample(1011.0, throttled=0.0)], "pass"),
+        ([_device_sample(1011.0, clock_mhz=1980.0, throttled=0.0), _device_sample(1012.0, clock_mhz=1935.0)], "pass"),
+    ],
+)
+def test_the_clock_of_a_device_is_its_own(samples: list[dict], expected: str) -> None:
+    """The host's clock says nothing of it, and what is not told is unknown."""
+    changes = {"case__device_type": "cuda", "measurement__session__device_type": "cuda"}
+    assert outcome(make_record(device_samples=samples, **changes), "clocks") == expected
 
 
 def test_without_a_reference_parity_is_left_to_the_comparison() -> None:

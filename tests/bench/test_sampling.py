@@ -1,0 +1,42 @@
+"""The watch beside a run: host and devices once a second, and a sampler that fails ends nothing."""
+
+import math
+import os
+import time
+from collections.abc import Mapping
+
+from bench.sampling import Watch, read_devices
+
+
+class Told:
+    name = "told"
+
+    def read(self) -> Mapping[str, float | None]:
+        return {"clock_mhz": 1980.0, "power_watts": math.nan, "throttled": None}
+
+
+class Broken:
+    name = "broken"
+
+    def read(self) -> Mapping[str, float | None]:
+        raise OSError("the driver is gone")
+
+
+class Garbage:
+    name = "garbage"
+
+    def read(self) -> Mapping[str, float | None]:
+        return ["no", "table"]  # type: ignore[return-value]
+
+
+def test_what_fails_or_is_no_number_is_left_out() -> None:
+    (sample,) = read_devices([Broken(), Told(), Garbage()], 5.0)
+    assert (sample.sampler, sample.unix_seconds) == ("told", 5.0)
+    assert sample.values == {"clock_mhz": 1980.0, "power_watts": None, "throttled": None}
+
+
+def test_host_and_device_are_sampled_together() -> None:
+    with Watch(os.getpid(), [Told()]) as watch:
+        time.sleep(1.3)
+    assert len(watch.host_samples) == len(watch.device_samples) == 1
+    assert watch.host_samples[0].unix_seconds == watch.device_samples[0].unix_seconds
