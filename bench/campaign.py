@@ -3,7 +3,7 @@
 An interrupted suite goes on where it stopped: finished rounds stand, the unfinished one is run again as a whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -12,11 +12,13 @@ from backends.registry import availability, load_backend
 from bench.compile_caches import CacheState, CompileCaches, cache_folder
 from bench.continuation import find_standing
 from bench.describe import recipe_variables, record_run
+from bench.effort import Budget
+from bench.forecast import Forecast
 from bench.plan import Case, MeasurePlan
 from bench.privacy import scrubbed
 from bench.process import WorkerEnd, run_worker
 from bench.progress import Display
-from bench.schedule import Campaign, Turn, schedule
+from bench.schedule import Campaign, Turn, rounds_of, schedule
 from bench.worker import job_line
 from results.record import RunRecord
 from results.store import owned, save, set_aside
@@ -28,7 +30,8 @@ OnProgress = Callable[[str, int, int], None]
 def run_campaign(campaign: Campaign, display: Display) -> list[RunRecord]:
     """Run everything that the folder does not hold yet; each record is on disk before the next run starts.
 
-    Blocks for the whole suite. Returns the records of the whole suite, those found included.
+    Blocks for the whole suite. Returns the records of the whole suite, those found included; with a budget, without
+    the rounds that would not have been over in time.
 
     Raises:
         RecordError: the folder cannot be written, or another process writes there.
@@ -39,16 +42,25 @@ def run_campaign(campaign: Campaign, display: Display) -> list[RunRecord]:
         for record in standing.unfinished:
             set_aside(record, campaign.folder)
         display.begin(campaign.folder, len(standing.kept))
-        records = list(standing.kept)
+        records, forecast = list(standing.kept), Forecast(campaign, standing.kept)
         with cache_folder() as folder:
             caches = CompileCaches(folder)
-            for turn in standing.missing(schedule(campaign, standing.suite_id)):
-                display.start(scrubbed(turn.case.name), turn.role, turn.round)
-                record = run_turn(campaign, turn, standing.suite_id, caches, display.progress)
-                save(record, campaign.folder)
-                records.append(record)
-                display.finish(record)
+            for turns in rounds_of(standing.missing(schedule(campaign, standing.suite_id))):
+                if not _fits(campaign.budget, forecast, turns):
+                    break
+                for turn in turns:
+                    display.start(scrubbed(turn.case.name), turn.role, turn.round)
+                    record = run_turn(campaign, turn, standing.suite_id, caches, display.progress)
+                    save(record, campaign.folder)
+                    records.append(record)
+                    forecast.learn(record)
+                    display.finish(record)
     return records
+
+
+def _fits(budget: Budget | None, forecast: Forecast, turns: Sequence[Turn]) -> bool:
+    """Whether the round will be over before the budget is; one whose length nobody knows is tried."""
+    return budget is None or not forecast.knows(turns) or forecast.seconds(turns) <= budget.left_seconds
 
 
 def run_turn(

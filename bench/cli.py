@@ -11,6 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bench.errors import UsageError
+from bench.options import (
+    AgainOption,
+    AsOfOption,
+    ColdStartsOption,
+    DollarsOption,
+    FormatOption,
+    InstanceOption,
+    MarginOption,
+    MinutesOption,
+    OutOption,
+    PolicyOption,
+    PrecisionOption,
+    RegionOption,
+    StrictOption,
+    TimeLimitOption,
+    UsdOption,
+    WindowsOption,
+)
 
 if TYPE_CHECKING:
     from bench.plan import Case, MeasurePlan
@@ -32,30 +50,6 @@ app = typer.Typer(
     epilog=_examples("fairchip doctor", "fairchip bench", "fairchip report --usd-per-hour 0.10"),
 )
 
-InstanceOption = Annotated[
-    str | None, typer.Option("--instance", help="Rented machine, such as c8i.2xlarge, if it is not detected.")
-]
-UsdOption = Annotated[
-    float | None, typer.Option("--usd-per-hour", help="Your own price of the whole machine, in USD per hour.")
-]
-RegionOption = Annotated[str | None, typer.Option("--region", help="Region whose price to use, such as us-east-2.")]
-AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Day of the prices, YYYY-MM-DD; default today.")]
-MarginOption = Annotated[
-    float,
-    typer.Option("--margin", min=0.0, max=1.0, help="Cost differences below this share decide nothing."),
-]
-FormatOption = Annotated[
-    Literal["table", "md", "json", "csv"], typer.Option("--format", help="How to print the comparison.")
-]
-OutOption = Annotated[
-    Path | None,
-    typer.Option("--out", help="Folder for the records; default: results/runs/TIME-SUITE, or where it was begun."),
-]
-AgainOption = Annotated[
-    bool, typer.Option("--again", help="Measure anew, into a new folder, what was begun or finished before.")
-]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 if any run failed or lost its rank.")]
-
 
 @app.command(
     epilog=_examples(
@@ -63,6 +57,8 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 if any run 
         "fairchip bench --suite smoke --strict --again",
         "fairchip bench --instance c8i.2xlarge --region us-east-1",
         "fairchip bench --usd-per-hour 0.10 --out results/runs/mine",
+        "fairchip bench --precision 3% --budget-minutes 60",
+        "fairchip bench --budget-usd 0.50 --instance c8i.2xlarge",
     )
 )
 def bench(
@@ -75,6 +71,9 @@ def bench(
     usd_per_hour: UsdOption = None,
     as_of: AsOfOption = None,
     margin: MarginOption = 0.02,
+    precision: PrecisionOption = None,
+    budget_minutes: MinutesOption = None,
+    budget_usd: DollarsOption = None,
     strict: StrictOption = False,
     again: AgainOption = False,
 ) -> None:
@@ -83,21 +82,24 @@ def bench(
     The same command goes on where an interrupted one stopped.
     """
     from bench.comparing import price_choice
+    from bench.effort import chosen_effort
     from bench.entry import say
-    from bench.measuring import measure_and_compare
+    from bench.measuring import Wish, measure_and_compare
     from bench.suite import default_suite, find_suite, suite_cases
 
     choice = price_choice(instance, region, usd_per_hour, as_of)
     chosen = find_suite(suite) if suite else default_suite()
+    effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
+    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again)
     say(f"suite {chosen.name}: {chosen.question}")
     campaign = _campaign(chosen.name, suite_cases(chosen), chosen.plan, chosen.runs, chosen.cold_starts)
-    raise typer.Exit(measure_and_compare(campaign, out, choice, margin=margin, strict=strict, again=again))
+    raise typer.Exit(measure_and_compare(campaign, wish))
 
 
 @app.command(
     epilog=_examples(
         "fairchip run --workload bytes-5m --backend torch-cpu jax-cpu",
-        "fairchip run --workload llama-tiny --precision bf16-mixed --backend torch-cpu --runs 3",
+        "fairchip run --workload llama-tiny --policy bf16-mixed --backend torch-cpu --runs 3",
         "fairchip run --workload my.toml --data tokens.bin --backend torch-cpu",
         "fairchip run --workload smoke --recipe my-recipe.toml --backend torch-cpu",
         "fairchip run --workload llama-tiny --hf-config config.json --backend jax-cpu",
@@ -107,9 +109,7 @@ def run(
     workload: Annotated[str, typer.Option("--workload", help="Name of the catalog, or a TOML file.")],
     backend: Annotated[list[str], typer.Option("--backend", help="Backends to compare; the first is the baseline.")],
     more_backends: Annotated[list[str] | None, typer.Argument(metavar="BACKEND", help="More backends.")] = None,
-    precision: Annotated[
-        Literal["fp32", "bf16-mixed"] | None, typer.Option("--precision", help="Replaces the workload's policy.")
-    ] = None,
+    policy: PolicyOption = None,
     hf_config: Annotated[
         Path | None, typer.Option("--hf-config", help="Hugging Face config.json that replaces the model.")
     ] = None,
@@ -119,17 +119,18 @@ def run(
     ] = "uint16",
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe TOML instead of each backend's own.")] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, max=1000, help="Timed runs a case; three give a verdict.")] = 5,
-    cold_starts: Annotated[int, typer.Option("--cold-starts", min=0, max=100, help="Cold starts a case.")] = 1,
-    windows: Annotated[int, typer.Option("--windows", min=1, max=10000, help="Timed windows a run.")] = 8,
-    time_limit: Annotated[
-        float, typer.Option("--time-limit", min=1.0, max=1e6, help="Seconds a run may take.")
-    ] = 3600.0,
+    cold_starts: ColdStartsOption = 1,
+    windows: WindowsOption = 8,
+    time_limit: TimeLimitOption = 3600.0,
     out: OutOption = None,
     instance: InstanceOption = None,
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
     as_of: AsOfOption = None,
     margin: MarginOption = 0.02,
+    precision: PrecisionOption = None,
+    budget_minutes: MinutesOption = None,
+    budget_usd: DollarsOption = None,
     strict: StrictOption = False,
     again: AgainOption = False,
 ) -> None:
@@ -138,18 +139,61 @@ def run(
     The same command goes on where an interrupted one stopped.
     """
     from bench.comparing import price_choice
-    from bench.measuring import measure_and_compare
-    from bench.plan import MeasurePlan
+    from bench.effort import chosen_effort
+    from bench.measuring import Wish, measure_and_compare
     from bench.suite import make_case
     from bench.workload_choice import choose_workload
 
     choice = price_choice(instance, region, usd_per_hour, as_of)
-    chosen = choose_workload(workload, precision, hf_config, data, data_type)
+    effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
+    chosen = choose_workload(workload, policy, hf_config, data, data_type)
     cases = [make_case(chosen, name, recipe) for name in dict.fromkeys([*backend, *(more_backends or [])])]
-    steps = 1 if all(case.device_type == "cpu" for case in cases) else 10
-    plan = MeasurePlan(windows=windows, minimum_steps_per_window=steps, time_limit_seconds=time_limit)
-    campaign = _campaign(chosen.name, cases, plan, runs, cold_starts)
-    raise typer.Exit(measure_and_compare(campaign, out, choice, margin=margin, strict=strict, again=again))
+    campaign = _campaign(chosen.name, cases, _plan(cases, windows, time_limit), runs, cold_starts)
+    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again)
+    raise typer.Exit(measure_and_compare(campaign, wish))
+
+
+@app.command(
+    epilog=_examples("fairchip aa", "fairchip aa --workload bytes-5m --backend jax-cpu --runs 10 --precision 2%")
+)
+def aa(
+    workload: Annotated[
+        str | None, typer.Option("--workload", help="Default: the first of this machine's suite.")
+    ] = None,
+    backend: Annotated[str | None, typer.Option("--backend", help="Default: the first that is available.")] = None,
+    policy: PolicyOption = None,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe TOML instead of the backend's own.")] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, max=1000, help="Timed runs of each of the two halves.")] = 5,
+    cold_starts: ColdStartsOption = 0,
+    windows: WindowsOption = 8,
+    time_limit: TimeLimitOption = 3600.0,
+    out: OutOption = None,
+    instance: InstanceOption = None,
+    region: RegionOption = None,
+    usd_per_hour: UsdOption = None,
+    as_of: AsOfOption = None,
+    margin: MarginOption = 0.02,
+    precision: PrecisionOption = None,
+    budget_minutes: MinutesOption = None,
+    budget_usd: DollarsOption = None,
+    strict: StrictOption = False,
+    again: AgainOption = False,
+) -> None:
+    """Measure a case against itself: the noise of this machine.
+
+    A difference that is found where there is none says that other verdicts of this machine are not to be trusted.
+    """
+    from bench.comparing import price_choice
+    from bench.effort import chosen_effort
+    from bench.measuring import Wish, measure_and_compare
+    from bench.self_comparison import print_noise, twice
+
+    choice = price_choice(instance, region, usd_per_hour, as_of)
+    effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
+    cases = twice(workload, backend, policy, recipe)
+    campaign = _campaign("aa", cases, _plan(cases, windows, time_limit), runs, cold_starts)
+    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again, conclude=print_noise)
+    raise typer.Exit(measure_and_compare(campaign, wish))
 
 
 @app.command(name="list", epilog=_examples("fairchip list"))
@@ -224,6 +268,30 @@ def report(
     print_comparison({"": load_all(records or [newest_folder()])}, choice, margin, format_)
 
 
+@app.command(
+    epilog=_examples(
+        "fairchip parity results/runs/A/timed-0000-00-smoke-jax-cpu.json",
+        "fairchip parity results/runs/A results/runs/B",
+    )
+)
+def parity(
+    ours: Annotated[Path, typer.Argument(metavar="A", help="Record, or folder of records of one case.")],
+    theirs: Annotated[
+        Path | None, typer.Argument(metavar="B", help="Another of the same workload; default: float64.")
+    ] = None,
+) -> None:
+    """Show two loss trajectories and where they part.
+
+    Exit 1 if they do.
+    """
+    from results.store import load_all
+    from results.trajectories import part, parting_lines
+
+    parting = part(load_all([ours]), None if theirs is None else load_all([theirs]))
+    print("\n".join(parting_lines(parting)))
+    raise typer.Exit(0 if parting.step is None else 1)
+
+
 @app.command(epilog=_examples("fairchip reference smoke"))
 def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD")]) -> None:
     """Compute float64 reference trajectories.
@@ -235,6 +303,13 @@ def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD")
 
     for name in workloads:
         print(make_reference(find_workload(name)))
+
+
+def _plan(cases: "list[Case]", windows: int, time_limit: float) -> "MeasurePlan":
+    from bench.plan import MeasurePlan
+
+    steps = 1 if all(case.device_type == "cpu" for case in cases) else 10
+    return MeasurePlan(windows=windows, minimum_steps_per_window=steps, time_limit_seconds=time_limit)
 
 
 def _campaign(name: str, cases: "list[Case]", plan: "MeasurePlan", runs: int, cold_starts: int) -> "Campaign":

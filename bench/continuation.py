@@ -102,7 +102,8 @@ def _slot(record: RunRecord) -> Slot:
 def _differences(campaign: Campaign, records: Sequence[RunRecord]) -> list[str]:
     """In what the first record that is not the campaign's differs from the one that it would have made there."""
     suite_id = records[0].place.suite_id
-    turns: dict[Slot, Turn] = {(turn.role, turn.round, turn.order): turn for turn in schedule(campaign, suite_id)}
+    planned = schedule(_as_long(campaign, records), suite_id)
+    turns: dict[Slot, Turn] = {(turn.role, turn.round, turn.order): turn for turn in planned}
     expected: dict[tuple[str, int], dict[str, object]] = {}
     for record in records:
         turn = turns.get(_slot(record))
@@ -117,12 +118,19 @@ def _differences(campaign: Campaign, records: Sequence[RunRecord]) -> list[str]:
     return []
 
 
+def _as_long(campaign: Campaign, records: Sequence[RunRecord]) -> Campaign:
+    """The campaign, where a pilot decided its length with as many runs as were made already."""
+    if campaign.pilot_runs is None:
+        return campaign
+    return replace(campaign, runs=max(campaign.runs, *(record.place.round + 1 for record in records)))
+
+
 def _identity(record: RunRecord) -> dict[str, object]:
     """What must be equal for two runs to be of one suite, by the names that people use."""
     place, case, environment = record.place, record.case, record.environment
     return {
         "suite": place.suite,
-        "number of runs": place.runs_planned,
+        "number of runs": place.runs_planned if place.pilot_runs is None else f"by a pilot of {place.pilot_runs}",
         "order of cases": place.case_index,
         "workload": case.digest,
         "backend": (case.backend, case.device_type, case.world_size),

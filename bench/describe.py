@@ -72,6 +72,7 @@ def _place(campaign: Campaign, turn: Turn, suite_id: str) -> Place:
         order=turn.order,
         case_index=campaign.cases.index(turn.case),
         runs_planned=campaign.runs,
+        pilot_runs=campaign.pilot_runs,
     )
 
 

@@ -60,7 +60,7 @@ class Display:
         """A run ended."""
         self._done += 1
         left = (time.monotonic() - self._began) / (self._done - self._found) * (self._total - self._done)
-        note = f"about {_minutes(left)} left" if self._done < self._total else ""
+        note = f"about {minutes(left)} left" if self._done < self._total else ""
         self._bar.update(self._task, advance=1, left=note)
         self._console.print(
             f"[{self._done}/{self._total}] {self._title}: {outcome(record)}", markup=False, soft_wrap=True
@@ -85,5 +85,8 @@ def effect_of(record: RunRecord, gate: Gate) -> str:
     return "to be compared" if waits_for_parity(record, gate) else "no rank"
 
 
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+def minutes(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

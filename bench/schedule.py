@@ -1,11 +1,13 @@
 """What one invocation runs, and in which order."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from bench.effort import Budget
 from bench.environment import read_environment
 from bench.plan import Case, MeasurePlan
 from results.record import Environment
@@ -23,6 +25,9 @@ class Campaign:
     folder: Path
     """Where the records go."""
     environment: Environment = field(default_factory=read_environment)
+    pilot_runs: int | None = None
+    """Where a precision is asked for: the first rounds, which decide how many `runs` there are."""
+    budget: Budget | None = None
 
     @property
     def total_runs(self) -> int:
@@ -47,6 +52,11 @@ class Turn:
     def plan(self, campaign: Campaign) -> MeasurePlan:
         """How it is measured: a cold start is the first step alone."""
         return replace(campaign.plan, windows=0) if self.role == "cold-start" else campaign.plan
+
+
+def rounds_of(turns: Iterable[Turn]) -> list[list[Turn]]:
+    """Consecutive turns of one role and round together."""
+    return [list(group) for _, group in groupby(turns, key=lambda turn: (turn.role, turn.round))]
 
 
 def schedule(campaign: Campaign, seed: str) -> list[Turn]:

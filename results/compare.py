@@ -6,7 +6,7 @@ machine the price cancels.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from results.errors import ComparisonError
 from results.parity import MUTUAL_PARITY, is_confirmed, parity_gap
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval, host_ratio, paired_ratio, stands_for_hosts, welch_ratio
-from results.summary import CaseSummary, case_key, log_throughput, logs_by_host, machines, summarise
+from results.summary import CaseSummary, case_key, log_throughput, logs_by_host, machines, pilot_first, summarise
 
 DEFAULT_MARGIN = 0.02
 """Cost differences below this share are not worth a decision."""
@@ -159,14 +159,21 @@ def throughput_ratio(ours: CaseSummary, theirs: CaseSummary) -> Interval:
 
     Welch takes the means of hosts where each side has several, else the runs.
     """
-    mine, other = ({_round(r): log_throughput(r) for r in side.ranked} for side in (ours, theirs))
+    mine, other = ({_round(r): r for r in side.ranked} for side in (ours, theirs))
     common = sorted(mine.keys() & other.keys())
     if {sitting for sitting, _ in mine} == {sitting for sitting, _ in other} and len(common) >= FEWEST_RUNS:
-        return paired_ratio([mine[key] for key in common], [other[key] for key in common])
+        ordered, pilot = pilot_first(mine[key] for key in common)
+        turns = [other[_round(record)] for record in ordered]
+        return paired_ratio(_logs(ordered), _logs(turns), pilot)
     hosts = logs_by_host(ours.ranked), logs_by_host(theirs.ranked)
     if all(map(stands_for_hosts, hosts)):
         return host_ratio(*hosts)
-    return welch_ratio(list(mine.values()), list(other.values()))
+    (mine_first, pilot), (other_first, others_pilot) = (pilot_first(side.values()) for side in (mine, other))
+    return welch_ratio(_logs(mine_first), _logs(other_first), (pilot, others_pilot))
+
+
+def _logs(records: Iterable[RunRecord]) -> list[float]:
+    return [log_throughput(record) for record in records]
 
 
 def _round(record: RunRecord) -> tuple[tuple[str, str, str], int]:
@@ -234,7 +241,9 @@ def _sentence(
         "undecided": f": not decided at {margin:.0%}; {_what_decides(ratio, margin)}",
         "none": "",
     }[verdict]
-    return f"{head} ({basis}; {ratio.method}, {ratio.runs} {ratio.unit}){said}{_caveat(baseline, case, ratio)}"
+    planned = f" planned by the first {ratio.pilot}" if ratio.pilot else ""
+    how = f"{basis}; {ratio.method}, {ratio.runs} {ratio.unit}{planned}"
+    return f"{head} ({how}){said}{_caveat(baseline, case, ratio)}"
 
 
 def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:

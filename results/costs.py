@@ -17,7 +17,7 @@ from results.prices import (
     usd_per_million_tokens,
     user_price,
 )
-from results.summary import CaseSummary
+from results.summary import CaseSummary, took_seconds
 
 BOOK_MODELS = ("on-demand", "capacity-block")
 
@@ -56,6 +56,11 @@ class PricedCase:
     """Purchase model, or "all", -> why there is no cost."""
     idle: str = ""
     """What was rented and not used, if anything: the cost charges the whole instance."""
+
+    @property
+    def machine_seconds(self) -> float:
+        """Machine time that its runs took, start-up and failures included: what the benchmark itself cost."""
+        return sum(map(took_seconds, self.summary.records))
 
     @property
     def usd_per_hour(self) -> dict[str, float]:
@@ -99,6 +104,27 @@ def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
     else:
         priced = _priced(summary, name, _book_prices(load_price_book(), rented.name, choice))
     return replace(priced, idle=_idle(summary, rented) if rented else "")
+
+
+def rent(instance: str | None, choice: PriceChoice) -> tuple[PriceObservation | None, str]:
+    """The price of the machine that is used now, or None and why.
+
+    The reader's own, else of ``instance`` (as detected, or as the reader says) the first of the book's models that
+    has one.
+
+    Raises:
+        PriceError: as `require_usable`.
+    """
+    require_usable(choice)
+    name = instance or choice.instance
+    if choice.usd_per_hour is not None:
+        return user_price(choice.usd_per_hour, instance=name or "this machine", as_of=choice.as_of), ""
+    if name is None:
+        return None, f"unknown machine: {WHAT_TO_PASS}"
+    prices = _book_prices(load_price_book(), name, choice).values()
+    known = [price for price in prices if isinstance(price, PriceObservation)]
+    missing = [price.reason for price in prices if isinstance(price, MissingPrice)]
+    return (known[0], "") if known else (None, "; ".join(missing))
 
 
 def known_instance(name: str | None) -> Instance | None:

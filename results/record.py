@@ -5,7 +5,8 @@ numbers only: no secret, account, serial number, user name or home path.
 
 Format history (every version loads for ever; tests/golden holds a file of each):
     1   first format; what no run can have measured (results/fields.py, windows that overlap, tokens that are no whole
-        steps) was once accepted and is refused now; device_samples and wall_seconds came later and may be missing
+        steps) was once accepted and is refused now; device_samples, wall_seconds and place.pilot_runs came later and
+        may be missing
 """
 
 import hashlib
@@ -177,6 +178,8 @@ class Place(Strict):
     case_index: Count
     """Position of the case in its suite; 0 is the baseline."""
     runs_planned: Count
+    pilot_runs: Positive | None = None
+    """Of a suite with a target: its first rounds, whose spread decided how many to make. None: that was declared."""
 
 
 class Case(Strict):

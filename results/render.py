@@ -142,7 +142,17 @@ def note_lines(section: Section) -> list[str]:
         lines += [f"{case.summary.label}: {case.idle}"] if case.idle else []
         lines.append(f"peak %: {case.summary.utilisation.basis}")
         lines += [f"{case.summary.label}: {problem}" for problem in case.summary.problems]
-    return list(dict.fromkeys(lines))
+    return [*dict.fromkeys(lines), _own_cost_line(section, model)]
+
+
+def _own_cost_line(section: Section, model: str | None) -> str:
+    """What all of this took, failed runs included, as far as their records tell."""
+    runs = sum(len(case.summary.records) for case in section.cases)
+    seconds = sum(case.machine_seconds for case in section.cases)
+    prices = [case.usd_per_hour.get(model or "") for case in section.cases]
+    usd = sum((price or 0.0) * case.machine_seconds / 3600 for price, case in zip(prices, section.cases, strict=True))
+    cost = f", {usd:.4f} USD ({model})" if model and all(prices) else ""
+    return f"the benchmark itself: {runs} runs, {seconds / 60:,.1f} min of machine time{cost}"
 
 
 def _cost_line(case: PricedCase, model: str, cost: Cost) -> str:
@@ -186,6 +196,7 @@ def _case_data(case: PricedCase) -> dict[str, Any]:
         "usd_per_million_tokens": {model: asdict(cost) for model, cost in case.costs.items()},
         "no_cost": dict(case.missing),
         "idle": case.idle,
+        "machine_seconds": case.machine_seconds,
         "problems": list(summary.problems),
     }
 

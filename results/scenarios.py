@@ -18,6 +18,7 @@ def scenarios() -> Iterator[Scenario]:
     yield from _in_two_suites()
     yield from _on_two_machines()
     yield from _on_several_hosts()
+    yield from _planned()
     yield from _alone()
 
 
@@ -29,6 +30,17 @@ def _in_turns() -> Iterator[Scenario]:
     for sds in (UNEQUAL, CALM, STILL):
         yield scenario(process_sds=sds, drift=DRIFT)
     yield scenario(setting="in turns, on 2", claim="these machines", process_sds=COMMON, drift=DRIFT, hosts=(2, 2))
+
+
+def _planned() -> Iterator[Scenario]:
+    """A pilot decides how many runs there are: of two cases that take turns, of two suites, of one case."""
+    for sd, target in ((0.02, 0.03), (0.03, 0.03), (0.04, 0.05), (0.005, 0.03)):
+        same = partial(Scenario, process_sds=(sd, sd), target=target)
+        yield same(setting=f"planned, {target:.0%}", claim="this machine", turns=True)
+    yield Scenario(setting="planned, 3%", claim="these suites", process_sds=COMMON, target=0.03)
+    yield Scenario(
+        setting="planned alone", claim="this machine", says="shown", process_sds=COMMON, alone=True, target=0.02
+    )
 
 
 def _in_two_suites() -> Iterator[Scenario]:

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
+from results.compare import throughput_ratio
+from results.planning import runs_needed
 from results.record import Environment, Instance, Measurement, Place, RunRecord
-from results.summary import CaseSummary, Utilisation
+from results.summary import CaseSummary, Utilisation, throughput_interval
 
 WINDOWS = 8
 """Windows of a run, as in the suite `cpu`."""
@@ -27,6 +29,8 @@ WANDER_SHARE = 0.2
 CASES = 2
 """Cases of a suite, of which one turn each makes a round."""
 WINDOW_TOKENS, WINDOW_SECONDS = 1024, 1.0
+MOST_PLANNED = 40
+"""Runs of a scenario with a target: where it takes more, the intervals are wider than was asked."""
 
 Array = npt.NDArray[np.float64]
 Claim = Literal["this machine", "these suites", "these machines", "their types", "its type"]
@@ -55,6 +59,8 @@ class Scenario:
     """Of the second side's runs, where the others failed."""
     alone: bool = False
     """Whether the first side's tokens per second are all that is asked."""
+    target: float | None = None
+    """Half-width asked for: the runs are a pilot, which decides how many there are, at most `MOST_PLANNED`."""
 
     @property
     def beyond_the_suites(self) -> bool:
@@ -65,10 +71,22 @@ class Scenario:
 def simulated_cases(
     scenario: Scenario, runs: int, replications: int, generator: np.random.Generator
 ) -> Iterator[tuple[CaseSummary, CaseSummary]]:
-    """The two sides of each replication, with so many runs on each host."""
-    for sides in _window_seconds(scenario, runs, replications, generator).tolist():
-        ours, theirs = (_case(scenario, side, hosts) for side, hosts in enumerate(sides))
+    """The two sides of each replication, with so many runs on each host, or with what a pilot of so many asks for."""
+    most = runs if scenario.target is None else MOST_PLANNED
+    for sides in _window_seconds(scenario, most, replications, generator).tolist():
+        needed = most if scenario.target is None else _planned(scenario, sides, runs)
+        ours, theirs = (_case(scenario, side, hosts, needed, runs) for side, hosts in enumerate(sides))
         yield ours, theirs
+
+
+def _planned(scenario: Scenario, sides: list[list[list[list[float]]]], pilot: int) -> int:
+    """Runs that the target takes, as the product tells from the pilot."""
+    ours, theirs = (_case(scenario, side, hosts, pilot, pilot) for side, hosts in enumerate(sides))
+    known = throughput_interval(ours.ranked) if scenario.alone else throughput_ratio(ours, theirs)
+    assert scenario.target is not None
+    needed = runs_needed(known, scenario.target)
+    assert needed is not None, "a pilot has enough runs for an interval"
+    return min(needed, MOST_PLANNED)
 
 
 def _window_seconds(scenario: Scenario, runs: int, replications: int, generator: np.random.Generator) -> Array:
@@ -113,13 +131,13 @@ def _autoregression(shape: tuple[int, ...], lag: float, generator: np.random.Gen
     return noise
 
 
-def _case(scenario: Scenario, side: int, hosts: list[list[list[float]]]) -> CaseSummary:
-    left = scenario.runs_left if side == 1 else None
+def _case(scenario: Scenario, side: int, hosts: list[list[list[float]]], runs: int, pilot: int) -> CaseSummary:
+    left = runs if scenario.runs_left is None or side == 0 else scenario.runs_left
     records = tuple(
         _record(
             suite_id=f"{host}" if scenario.turns else f"{host} of side {side}",
             host_id=f"{host}" if scenario.same_machine else f"{host} of side {side}",
-            round_=round_,
+            place=(round_, None if scenario.target is None else pilot),
             seconds=seconds,
         )
         for host, runs in enumerate(hosts[: scenario.hosts[side]])
@@ -139,11 +157,11 @@ def _case(scenario: Scenario, side: int, hosts: list[list[list[float]]]) -> Case
     )
 
 
-def _record(*, suite_id: str, host_id: str, round_: int, seconds: list[float]) -> RunRecord:
+def _record(*, suite_id: str, host_id: str, place: tuple[int, int | None], seconds: list[float]) -> RunRecord:
     windows = [_Window(second, WINDOW_TOKENS) for second in seconds]
     return _part(
         RunRecord,
-        place=_place(suite_id, round_),
+        place=_place(suite_id, *place),
         environment=_environment(host_id),
         measurement=_part(Measurement, windows=windows),
     )
@@ -157,8 +175,8 @@ class _Window(NamedTuple):
 
 
 @cache
-def _place(suite_id: str, round_: int) -> Place:
-    return _part(Place, suite_id=suite_id, round=round_)
+def _place(suite_id: str, round_: int, pilot_runs: int | None) -> Place:
+    return _part(Place, suite_id=suite_id, round=round_, pilot_runs=pilot_runs)
 
 
 @cache

@@ -135,7 +135,37 @@ def throughput_interval(ranked: Sequence[RunRecord]) -> Interval:
     hosts = logs_by_host(ranked)
     if stands_for_hosts(hosts):
         return host_mean_interval(hosts)
-    return mean_interval([log for host in hosts for log in host])
+    ordered, pilot = pilot_first(ranked)
+    return mean_interval([log_throughput(record) for record in ordered], pilot)
+
+
+def pilot_first(records: Iterable[RunRecord]) -> tuple[list[RunRecord], int]:
+    """The runs, those first whose number was declared, and how many these are; 0 if no pilot decided on the others."""
+    ordered = sorted(records, key=_was_planned_by_a_pilot)
+    planned = sum(map(_was_planned_by_a_pilot, ordered))
+    return ordered, len(ordered) - planned if planned else 0
+
+
+def is_of_pilot(record: RunRecord) -> bool:
+    """Whether the run is one whose number was declared."""
+    return not _was_planned_by_a_pilot(record)
+
+
+def _was_planned_by_a_pilot(record: RunRecord) -> bool:
+    return record.place.pilot_runs is not None and record.place.round >= record.place.pilot_runs
+
+
+def took_seconds(record: RunRecord) -> float:
+    """Machine time of a run; of a record that does not say, the least that it can have been."""
+    if record.wall_seconds is not None:
+        return record.wall_seconds
+    measured = record.measurement
+    if measured is None:
+        return 0.0
+    last = (measured.windows or measured.warmup)[-1:]
+    start_up = measured.start_up
+    stepping = last[0].start_seconds + last[0].seconds if last else start_up.first_step_seconds
+    return start_up.import_seconds + start_up.open_seconds + stepping
 
 
 def log_throughput(record: RunRecord) -> float:

@@ -86,6 +86,22 @@ MISTAKES = (
     Mistake(name="a price that is no number", arguments=("bench", "--usd-per-hour", "nan"), said=("nan", "positive")),
     Mistake(name="a day that is none", arguments=("report", "--as-of", "tomorrow"), said=("tomorrow", "YYYY-MM-DD")),
     Mistake(name="a margin above one", arguments=("report", "--margin", "3"), said=("--margin", "help")),
+    Mistake(
+        name="a precision that is no percentage",
+        arguments=(*RUN, "smoke", "--precision", "bf16-mixed"),
+        said=("bf16-mixed", "3%"),
+    ),
+    Mistake(name="a budget of nothing", arguments=("bench", "--budget-minutes", "0"), said=("--budget-minutes", "0")),
+    Mistake(
+        name="a budget in dollars for a machine without a price",
+        arguments=("bench", "--budget-usd", "1"),
+        said=("--budget-usd", "--instance"),
+    ),
+    Mistake(
+        name="a target with a pilot of two runs",
+        arguments=(*RUN, "smoke", "--precision", "3%", "--runs", "2"),
+        said=("--precision", "--runs 3"),
+    ),
     Mistake(name="zero runs", arguments=(*RUN, "smoke", "--runs", "0"), said=("--runs", "help")),
     Mistake(name="broken TOML", arguments=OWN, prepare=_write("w.toml", "[model\ndim = 1"), said=("w.toml", "line 1")),
     Mistake(name="an empty workload", arguments=OWN, prepare=_write("w.toml", ""), said=("w.toml", "catalog")),

@@ -106,7 +106,7 @@ def test_again_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [("--runs", "4"), ("--windows", "3"), ("--time-limit", "7"), ("--precision", "bf16-mixed")], ids=" ".join
+    "change", [("--runs", "4"), ("--windows", "3"), ("--time-limit", "7"), ("--policy", "bf16-mixed")], ids=" ".join
 )
 def test_another_command_begins_its_own(change: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     cut_after(3, monkeypatch)

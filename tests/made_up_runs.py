@@ -1,0 +1,50 @@
+"""Workers that answer at once with runs that keep their rank: the reference's losses, and a pace that varies."""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import numpy as np
+
+from backends.fake import FakeClock, FakeSession, Script
+from bench.measure import measure
+from bench.process import WorkerEnd
+from bench.worker import Job
+from results.record import StartUp
+from workloads.data import Batch
+from workloads.references import find_trajectory
+from workloads.spec import Workload
+
+NOTHING = np.zeros((1, 1), np.int32)
+
+
+def made_up_worker(deviation: float, wall_seconds: float = 1.0) -> Callable[..., WorkerEnd]:
+    """In place of `bench.campaign.run_worker`: the runs of a case are slower, faster, as fast, and so on, by so much.
+
+    Each case begins elsewhere in that order, so that ratios vary too, and by how much is the same every time.
+    """
+    turns: dict[tuple[str, str], Iterator[int]] = {}
+
+    def run_worker(job: str, *_: object) -> WorkerEnd:
+        asked = Job.model_validate_json(job)
+        turn = next(turns.setdefault((asked.backend, asked.recipe.name), count(len(turns))))
+        pace = math.exp(deviation * (1, -1, 0)[turn % 3])
+        clock = FakeClock()
+        session = FakeSession(_script(asked.workload, pace), clock.sleep)
+        start_up = StartUp(cache=asked.cache, import_seconds=0.1, open_seconds=0.1, first_step_seconds=0.0)
+        batches = lambda step: Batch(step, NOTHING, NOTHING)  # noqa: E731
+        found = measure(session, batches, asked.workload.tokens_per_step, asked.plan, start_up, clock=clock)
+        return WorkerEnd(status="ok", reason="", measurement=found, stderr_tail="", wall_seconds=wall_seconds)
+
+    return run_worker
+
+
+def _script(workload: Workload, pace: float) -> Script:
+    trajectory = find_trajectory(workload)
+    losses = trajectory.losses if trajectory else [5.5 * 0.98**step for step in range(20)]
+    honest = {"device_type": "cpu", "operand_fraction_bits": 23, "accumulation_exact": True}
+    return Script(
+        step_seconds=lambda step: 0.1 * pace,
+        loss=lambda step: losses[step] if step < len(losses) else losses[-1],
+        description=honest,
+    )
