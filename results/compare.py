@@ -59,6 +59,8 @@ class Section:
     precision: str
     cases: tuple[PricedCase, ...]
     comparisons: tuple[Comparison, ...]
+    circumstances: tuple[str, ...] = ()
+    """What else the compared cases differ in."""
 
 
 def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:

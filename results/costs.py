@@ -56,6 +56,8 @@ class PricedCase:
     """Purchase model, or "all", -> why there is no cost."""
     idle: str = ""
     """What was rented and not used, if anything: the cost charges the whole instance."""
+    rented: Instance | None = None
+    """What a table says of the instance."""
 
     @property
     def machine_seconds(self) -> float:
@@ -103,7 +105,7 @@ def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
         priced = PricedCase(summary=summary, instance=name, costs={}, missing={"all": reason})
     else:
         priced = _priced(summary, name, _book_prices(load_price_book(), rented.name, choice))
-    return replace(priced, idle=_idle(summary, rented) if rented else "")
+    return replace(priced, rented=rented, idle=_idle(summary, rented) if rented else "")
 
 
 def rent(instance: str | None, choice: PriceChoice) -> tuple[PriceObservation | None, str]:

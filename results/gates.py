@@ -26,6 +26,8 @@ DRIFT_FRACTION = 0.05
 CLOCK_FRACTION = 0.1
 """By which the clock may differ between the first and the second half of the windows."""
 FIRST_LOSS_NATS = 0.5
+REPEATED_LOSSES = 0.1
+"""Share of the losses that may repeat an earlier one exactly: fresh batches seldom do, a cached answer always does."""
 
 PARITY = "parity"
 
@@ -128,6 +130,8 @@ def _loss(record: RunRecord, measured: Measurement) -> Verdict:
         return "fail", "a loss or gradient norm is not a finite number"
     if len(losses) < 10:
         return "unknown", f"only {len(losses)} steps"
+    if (repeated := 1 - len(set(losses)) / len(losses)) > REPEATED_LOSSES:
+        return "fail", f"{repeated:.0%} of the losses repeat an earlier one to the last digit"
     tail = losses[-max(5, len(losses) // 10) :]
     start_off = abs(losses[0] - record.case.expected_first_loss)
     evidence = (

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from results.circumstances import doubts
 from results.compare import Comparison, Section
 from results.costs import BOOK_MODELS, Cost, PricedCase
 from results.plain_text import plain
@@ -135,11 +136,13 @@ def verdict_lines(section: Section) -> list[str]:
 def note_lines(section: Section) -> list[str]:
     """Costs and prices, what is missing and why, utilisation's basis, problems; each said once."""
     model = shown_model(section)
-    lines = [f"$/Mtoken: {model}" if model else "$/Mtoken: no purchase model has a price for every case"]
+    lines = [*section.circumstances]
+    lines.append(f"$/Mtoken: {model}" if model else "$/Mtoken: no purchase model has a price for every case")
     for case in section.cases:
         lines += [_cost_line(case, model, cost) for model, cost in case.costs.items()]
         lines += [f"no cost ({model}): {reason}" for model, reason in case.missing.items()]
         lines += [f"{case.summary.label}: {case.idle}"] if case.idle else []
+        lines += doubts(case)
         lines.append(f"peak %: {case.summary.utilisation.basis}")
         lines += [f"{case.summary.label}: {problem}" for problem in case.summary.problems]
     return [*dict.fromkeys(lines), _own_cost_line(section, model)]
@@ -174,6 +177,7 @@ def _section_data(section: Section) -> dict[str, Any]:
         "tokens_per_step": section.tokens_per_step,
         "cases": [_case_data(case) for case in section.cases],
         "comparisons": [asdict(comparison) for comparison in section.comparisons],
+        "circumstances": list(section.circumstances),
     }
 
 
@@ -196,6 +200,7 @@ def _case_data(case: PricedCase) -> dict[str, Any]:
         "usd_per_million_tokens": {model: asdict(cost) for model, cost in case.costs.items()},
         "no_cost": dict(case.missing),
         "idle": case.idle,
+        "doubts": list(doubts(case)),
         "machine_seconds": case.machine_seconds,
         "problems": list(summary.problems),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from results.circumstances import circumstances
 from results.compare import DEFAULT_MARGIN, Section, compare, group_cases, require_comparable
 from results.costs import PriceChoice, PricedCase, price_case
 from results.errors import PriceError
@@ -49,6 +50,7 @@ def _section(cases: Sequence[PricedCase], margin: float, *, several_sides: bool)
         precision=case.precision,
         cases=tuple(cases),
         comparisons=tuple(c for base, other in pairs for c in compare(base, other, margin)),
+        circumstances=tuple(line for base, other in pairs for line in circumstances(base.summary, other.summary)),
     )
 
 

@@ -2,6 +2,8 @@
 
 import math
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 
@@ -40,3 +42,15 @@ def test_host_and_device_are_sampled_together() -> None:
         time.sleep(1.3)
     assert len(watch.host_samples) == len(watch.device_samples) == 1
     assert watch.host_samples[0].unix_seconds == watch.device_samples[0].unix_seconds
+
+
+def test_other_work_is_seen() -> None:
+    """A process that nobody measures keeps a processor busy: the sabotage behind the gate quiet-host."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            with Watch(os.getpid()) as watch:
+                time.sleep(2.3)
+        finally:
+            busy.kill()
+    others = [sample.other_cpus for sample in watch.host_samples]
+    assert all(other is not None and other > 0.3 for other in others), others
