@@ -69,8 +69,8 @@ def say_pilot(pilot: Mapping[str, Interval], needed: Mapping[str, int | None], h
 
 def say_stopped_early(campaign: Campaign, records: Sequence[RunRecord]) -> None:
     """How far it came within its budget."""
-    cases = len(campaign.cases)
-    whole = sum(record.place.role == "timed" for record in records) // cases
+    planned = max([campaign.runs, *(record.place.runs_planned for record in records)])
+    whole = sum(record.place.role == "timed" for record in records) // len(campaign.cases)
     short = "" if whole >= FEWEST_RUNS else f"; under {FEWEST_RUNS} there is no verdict"
-    say(f"budget: it ends here, after {whole} of {campaign.runs} runs of each case{short}")
+    say(f"budget: it ends here, after {whole} of {planned} runs of each case{short}")
     say("  hint: the same command goes on from there")

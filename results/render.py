@@ -16,6 +16,7 @@ from results.compare import Comparison, Section
 from results.costs import BOOK_MODELS, Cost, PricedCase
 from results.plain_text import plain
 from results.stats import Interval
+from results.summary import gate_counts
 
 Format = Literal["table", "md", "json", "csv"]
 
@@ -144,8 +145,19 @@ def note_lines(section: Section) -> list[str]:
         lines += [f"{case.summary.label}: {case.idle}"] if case.idle else []
         lines += doubts(case)
         lines.append(f"peak %: {case.summary.utilisation.basis}")
+        lines += _gate_line(case)
         lines += [f"{case.summary.label}: {problem}" for problem in case.summary.problems]
     return [*dict.fromkeys(lines), _own_cost_line(section, model)]
+
+
+def _gate_line(case: PricedCase) -> list[str]:
+    """How many gates every run passed, and of the others in how many runs; none without a timed run."""
+    counts = gate_counts(case.summary.records)
+    passed = [name for name, count in counts.items() if set(count) == {"pass"}]
+    told = [f"{len(passed)} of {len(counts)} passed by every run"]
+    for name in sorted(counts.keys() - passed):
+        told.append(f"{name} " + ", ".join(f"{outcome} in {runs}" for outcome, runs in sorted(counts[name].items())))
+    return [f"{case.summary.label}: gates: {'; '.join(told)}"] if counts else []
 
 
 def _own_cost_line(section: Section, model: str | None) -> str:
@@ -200,6 +212,7 @@ def _case_data(case: PricedCase) -> dict[str, Any]:
         "usd_per_million_tokens": {model: asdict(cost) for model, cost in case.costs.items()},
         "no_cost": dict(case.missing),
         "idle": case.idle,
+        "gates": {name: dict(count) for name, count in gate_counts(summary.records).items()},
         "doubts": list(doubts(case)),
         "machine_seconds": case.machine_seconds,
         "problems": list(summary.problems),

@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -77,6 +78,15 @@ def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: boo
         utilisation=_utilisation(shown),
         problems=(*_problems(ordered, parity_confirmed), *_hosts_note(ranked)),
     )
+
+
+def gate_counts(records: Iterable[RunRecord]) -> dict[str, Counter[str]]:
+    """Gate -> how many runs passed it, failed it, or could not tell; judged now."""
+    counts: dict[str, Counter[str]] = {}
+    for record in records:
+        for gate in evaluate(record):
+            counts.setdefault(gate.id, Counter())[gate.outcome] += 1
+    return counts
 
 
 def case_key(record: RunRecord) -> tuple[str, ...]:

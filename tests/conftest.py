@@ -9,6 +9,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # helpers beside this file: parity_workload, builders
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First the tests that fork: a process that has compiled models takes ten times as long to fork."""
+    items.sort(key=lambda item: "tests/reliability/" not in item.path.as_posix())
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes the user's host identifier; all of them are one host."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from results.costs import WHAT_TO_PASS, PriceChoice
 from results.errors import PriceError
 from results.frame import run_frame
+from results.gates import GATES
 from results.render import as_json, markdown, print_sections
 from results.report import make_sections
 
@@ -97,6 +98,17 @@ def test_every_format_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     data = json.loads(as_json(found))
     assert data[0]["comparisons"][0]["verdict"] == "better"
     assert data[0]["cases"][0]["tokens_per_second"]["estimate"] == pytest.approx(1000, rel=0.01)
+
+
+def test_every_report_has_every_gate() -> None:
+    slow = case("torch-cpu", 1000.0, 2, measurement__warmup_steady=False)
+    found = sections([*slow, *case("torch-cpu", 1000.0, 5)[2:]])
+    passed, steady = len(GATES) - 1, "steady fail in 2, pass in 3"
+    assert f"torch-cpu: gates: {passed} of {len(GATES)} passed by every run; {steady}" in markdown(found)
+    (told,) = json.loads(as_json(found))[0]["cases"]
+    assert told["gates"].keys() == GATES.keys()
+    assert told["gates"]["steady"] == {"fail": 2, "pass": 3}
+    assert "gates:" not in markdown(sections(case("a", 1.0, measurement=None, status="failed", reason="x")))
 
 
 def test_the_frame_has_a_row_a_run() -> None:
