@@ -18,7 +18,7 @@ from reliability.workshop import in_a_process, install_plugin, make_campaign, ma
 
 from bench import compile_caches, identity
 from bench.continuation import newest_of_same_kind
-from bench.measuring import measure_and_compare
+from bench.measuring import Wish, measure_and_compare
 from results.costs import PriceChoice
 from results.errors import RecordError
 from results.store import owned, save
@@ -46,7 +46,7 @@ def test_a_terminal_that_goes_away_stops_the_suite_in_order(plugin: None, tmp_pa
     )  # fmt: skip
     os.close(theirs)
     said = b""
-    while b"5 runs" not in said:
+    while b"records go to" not in said:
         said += os.read(ours, 1000)
     os.close(ours)
     assert command.wait(60) == 128 + signal.SIGHUP
@@ -177,7 +177,8 @@ def test_a_stop_after_again_says_what_goes_on(
     monkeypatch.setattr("bench.progress.Display.finish", lambda self, record: os.kill(os.getpid(), signal.SIGTERM))
     today = PriceChoice(as_of=date(2026, 11, 22))
     save(make_record(), tmp_path / "mine")
-    assert measure_and_compare(campaign, tmp_path / "mine", today, margin=0.02, strict=False, again=True) == 143
+    wish = Wish(choice=today, margin=0.02, out=tmp_path / "mine", again=True)
+    assert measure_and_compare(campaign, wish) == 143
     said = capsys.readouterr().err
     assert f"finished runs are in {tmp_path / 'mine-2'}" in said
     assert f"the same command, without --again and with --out {tmp_path / 'mine-2'}, goes on from there" in said
