@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import count
+from typing import Literal
 
 import numpy as np
 
 from backends.fake import FakeClock, FakeSession, Script
 from bench.measure import measure
+from bench.plan import MeasurePlan
 from bench.process import WorkerEnd
 from bench.worker import Job
-from results.record import StartUp
+from results.record import Measurement, StartUp
 from workloads.data import Batch
 from workloads.references import find_trajectory
 from workloads.spec import Workload
@@ -28,15 +31,22 @@ def made_up_worker(deviation: float, wall_seconds: float = 1.0) -> Callable[...,
     def run_worker(job: str, *_: object) -> WorkerEnd:
         asked = Job.model_validate_json(job)
         turn = next(turns.setdefault((asked.backend, asked.recipe.name), count(len(turns))))
-        pace = math.exp(deviation * (1, -1, 0)[turn % 3])
-        clock = FakeClock()
-        session = FakeSession(honest_script(asked.workload, pace), clock.sleep)
-        start_up = StartUp(cache=asked.cache, import_seconds=0.1, open_seconds=0.1, first_step_seconds=0.0)
-        batches = lambda step: Batch(step, NOTHING, NOTHING)  # noqa: E731
-        found = measure(session, batches, asked.workload.tokens_per_step, asked.plan, start_up, clock=clock)
+        found = _measured(asked.workload, asked.plan, asked.cache, math.exp(deviation * (1, -1, 0)[turn % 3]))
         return WorkerEnd(status="ok", reason="", measurement=found, stderr_tail="", wall_seconds=wall_seconds)
 
     return run_worker
+
+
+@cache
+def _measured(workload: Workload, plan: MeasurePlan, state: Literal["cold", "warm"], pace: float) -> Measurement:
+    clock = FakeClock()
+    session = FakeSession(honest_script(workload, pace), clock.sleep)
+    start_up = StartUp(cache=state, import_seconds=0.1, open_seconds=0.1, first_step_seconds=0.0)
+    return measure(session, _batch, workload.tokens_per_step, plan, start_up, clock=clock)
+
+
+def _batch(step: int) -> Batch:
+    return Batch(step, NOTHING, NOTHING)
 
 
 def honest_script(workload: Workload, pace: float = 1.0) -> Script:

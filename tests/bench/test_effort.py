@@ -67,9 +67,9 @@ def test_what_is_left_of_a_budget() -> None:
 
 @pytest.fixture
 def noisy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs that differ by 3 % and take no time; the folder of the records."""
+    """Runs that differ by 2 % and take no time; the folder of the records."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.campaign.run_worker", made_up_worker(0.03))
+    monkeypatch.setattr("bench.campaign.run_worker", made_up_worker(0.02))
     return tmp_path / "records"
 
 
@@ -193,7 +193,7 @@ def test_a_run_that_would_overspend_is_cut(
 ) -> None:
     """Nobody knew that it takes so long: the budget ends it, what was finished stays."""
     monkeypatch.chdir(tmp_path)
-    ends, quick = iter([0.0, 0.0, 0.0, 60.0]), made_up_worker(0.03, wall_seconds=0.1)
+    ends, quick = iter([0.0, 0.0, 0.0, 60.0]), made_up_worker(0.02, wall_seconds=0.1)
 
     def worker(job: str, *more: object) -> WorkerEnd:
         time.sleep(next(ends))
@@ -221,7 +221,7 @@ def test_a_budget_too_small_for_anything(
 
 def _with_a_clock(monkeypatch: pytest.MonkeyPatch, run_seconds: float):
     """A clock that only runs move; what they have moved it by."""
-    now, began, quick = [time.monotonic()], time.monotonic(), made_up_worker(0.03, wall_seconds=run_seconds)
+    now, began, quick = [time.monotonic()], time.monotonic(), made_up_worker(0.02, wall_seconds=run_seconds)
 
     def worker(*arguments: object) -> WorkerEnd:
         now[0] += run_seconds

@@ -82,11 +82,17 @@ class Absent:
         if name.split(".")[0] in ("pandas", "scipy"):
             raise ModuleNotFoundError(name, name=name)
 sys.meta_path.insert(0, Absent())
-sys.argv = ["fairchip", "run", "--workload", "smoke", "--backend", "jax-cpu", "--windows", "2", "--out", "x"]
+import bench.campaign
 from bench.cli import main
+from made_up_runs import made_up_worker
+bench.campaign.run_worker = made_up_worker(0.02)
+sys.argv = ["fairchip", "run", "--workload", "smoke", "--backend", "jax-cpu", "--out", "x"]
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, timeout=300, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "it needs scipy" in done.stderr
     assert len(list((tmp_path / "x").glob("*.json"))) == 6
@@ -101,7 +107,12 @@ def test_every_format(measured: Path, form: str) -> None:
 
 
 def test_comparing_two_measurements(measured: Path, tmp_path: Path) -> None:
-    assert fairchip("bench", "--suite", "smoke", "--out", str(tmp_path / "second")).returncode == 0
+    """The second is the first under other identifiers, as a repetition would be."""
+    (tmp_path / "second").mkdir()
+    for path in measured.glob("*.json"):
+        content = json.loads(path.read_text())
+        content["run_id"], content["place"]["suite_id"] = content["run_id"][::-1], "5" * 32
+        (tmp_path / "second" / path.name).write_text(json.dumps(content))
     done = fairchip("compare", str(measured), str(tmp_path / "second"))
     assert done.returncode == 0, done.stderr
     assert f"second: torch-cpu (eager) against {measured.name}: torch-cpu (eager): " in done.stdout, done.stdout
@@ -174,7 +185,7 @@ def test_no_records_yet(tmp_path: Path) -> None:
 
 
 def test_a_run_of_ones_own(tmp_path: Path) -> None:
-    """A Hugging Face model on a token file, two backends in one option."""
+    """A Hugging Face model on a token file."""
     config = {
         "model_type": "llama", "vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 48, "rms_norm_eps": 1e-5, "hidden_act": "silu",
@@ -191,7 +202,7 @@ def test_a_run_of_ones_own(tmp_path: Path) -> None:
     assert "vocabulary" in done.stderr
     (tmp_path / "tokens.bin").write_bytes(bytes([7, 0, 9, 1]) * 2000)
     done = fairchip(
-        "run", "--workload", "smoke", "--backend", "torch-cpu", "jax-cpu", "--hf-config", "config.json",
+        "run", "--workload", "smoke", "--backend", "torch-cpu", "--hf-config", "config.json",
         "--data", "tokens.bin", "--recipe", "eager.toml", "--runs", "1", "--cold-starts", "0", "--windows", "1",
         "--out", "own", cwd=tmp_path,
     )  # fmt: skip

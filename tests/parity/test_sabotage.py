@@ -101,7 +101,7 @@ class Remembered(Sabotaged):
     last: StepLoss | None = None
 
     def step(self, batch: Batch) -> None:
-        if batch.step < 40:
+        if batch.step < 22:
             self._session.step(batch)
         self.steps = [*self.steps, batch.step]
 

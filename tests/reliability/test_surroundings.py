@@ -53,8 +53,7 @@ def test_a_terminal_that_goes_away_stops_the_suite_in_order(plugin: None, tmp_pa
 
 
 _ON_ITS_OWN_TERMINAL = """
-import fcntl, os, signal, sys, termios
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """

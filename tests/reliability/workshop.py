@@ -78,11 +78,9 @@ def in_a_process(work: Callable[[], object]) -> multiprocessing.Process:
             sys.exit(stop.exit_code)
 
     process = multiprocessing.get_context("fork").Process(target=body)
-    # Asked before it begins, it just ends; and under nohup we would pass on that SIGHUP is ignored.
-    before = {asked: signal.signal(asked, signal.SIG_DFL) for asked in (signal.SIGINT, signal.SIGHUP)}
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # asked before it begins, it just ends
     process.start()
-    for asked, handler in before.items():
-        signal.signal(asked, handler)
+    signal.signal(signal.SIGINT, before)
     return process
 
 
