@@ -1,13 +1,21 @@
-"""How noisy a machine is, from the runs of one case: within a run, between runs, and over a suite."""
+"""How noisy a machine is, from the runs of one case: within a run, between runs, and over a suite.
+
+.venv/bin/python -m results.noise results/runs/A
+"""
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
+import typer
+
+from results.compare import group_cases, throughput_ratio
 from results.record import RunRecord
-from results.stats import Interval, slope_interval
+from results.stats import Interval, slope_interval, welch_ratio
+from results.store import load_all
 from results.summary import CaseSummary, log_throughput
 
 
@@ -101,3 +109,37 @@ def self_comparison_line(ratio: Interval) -> str:
         f"A/A: the same case costs {ends} times itself. Chance does so once in twenty; if it does so again, this "
         "machine is not steady enough for its intervals: see the noise above, and stop what else runs"
     )
+
+
+def by_windows(case: CaseSummary) -> dict[int, float]:
+    """Between-run deviation if each run had ended after so many of its windows: 1, 2, 4, ... of them."""
+    runs = [[math.exp(-log) for log in _window_logs(record)] for record in case.ranked]
+    most = min(map(len, runs))
+    counts = [2**power for power in range(most.bit_length()) if 2**power <= most]
+    return {count: statistics.stdev(-math.log(math.fsum(seconds[:count])) for seconds in runs) for count in counts}
+
+
+def main(folders: list[Path]) -> None:
+    """Print the noise of the records in these folders, and what longer runs and pairing make of it."""
+    for folder in folders:
+        cases = [case for case in group_cases({"": load_all([folder])}) if len(case.ranked) > 1]
+        for row in [HEADINGS, *noise_rows(cases)]:
+            print("  ".join(f"{cell:>12}" for cell in row))
+        for case in cases:
+            shorter = ", ".join(f"{count}: {deviation:.1%}" for count, deviation in by_windows(case).items())
+            print(f"{case.label}: between runs of so many windows: {shorter}")
+        for case in cases[1:]:
+            paired, apart = throughput_ratio(case, cases[0]), _as_if_apart(case, cases[0])
+            print(
+                f"{case.label} against {cases[0].label}: ±{paired.half_width or math.nan:.1%} in turns, "
+                f"±{apart.half_width or math.nan:.1%} if the same runs had not been paired"
+            )
+
+
+def _as_if_apart(ours: CaseSummary, theirs: CaseSummary) -> Interval:
+    mine, other = ([log_throughput(record) for record in case.ranked] for case in (ours, theirs))
+    return welch_ratio(mine, other)
+
+
+if __name__ == "__main__":
+    typer.run(main)

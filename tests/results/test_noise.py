@@ -2,14 +2,16 @@
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 from builders import make_record
 from made_up_cases import case
 
-from results.noise import noise_of, noise_rows, self_comparison_line
+from results.noise import by_windows, main, noise_of, noise_rows, self_comparison_line
 from results.record import RunRecord
 from results.stats import paired_ratio, slope_interval
+from results.store import save
 from results.summary import CaseSummary, summarise
 
 
@@ -100,3 +102,18 @@ def test_what_a_self_comparison_says() -> None:
 
 def test_records_of_one_case_are_enough() -> None:
     assert noise_of(summarise("x", case("torch-cpu", 1000.0))).runs == 5
+
+
+def test_longer_runs_are_quieter_only_as_far_as_windows_are_independent() -> None:
+    alone, shared = by_windows(measured(40, within=0.04)), by_windows(measured(40, within=0.004, between=0.02))
+    assert alone[32] == pytest.approx(alone[1] / math.sqrt(32), rel=0.4)
+    assert shared[32] == pytest.approx(shared[1], rel=0.1), "what a process has in common, its windows cannot average"
+
+
+def test_the_command_prints_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for record in [*case("torch-cpu", 1000.0), *case("jax-cpu", 900.0, place__case_index=1)]:
+        save(record, tmp_path)
+    main([tmp_path])
+    said = capsys.readouterr().out
+    assert "between runs of so many windows: 1: 0.8%" in said
+    assert "jax-cpu against torch-cpu: ±" in said
