@@ -84,6 +84,14 @@ def test_a_sabotage_is_noticed(monkeypatch: pytest.MonkeyPatch, name: str, inste
     assert not simulate(scenario, 4, REPLICATIONS).holds
 
 
+def test_a_planned_number_of_runs_without_its_pilot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes more replications: the spread of all runs covers 91 % instead of 95."""
+    planned = replace(IN_TURNS, target=0.03)
+    assert simulate(planned, 3, 1500).holds
+    monkeypatch.setattr("results.compare.pilot_first", lambda records: (list(records), 0))
+    assert not simulate(planned, 3, 1500).holds
+
+
 def test_the_command_says_and_returns_what_holds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
