@@ -89,7 +89,8 @@ def _planned(pilot_runs: int, records: Sequence[RunRecord], half_width: float) -
     pilot = targets([record for record in records if is_of_pilot(record)])
     needed = {name: runs_needed(interval, half_width) for name, interval in pilot.items()}
     say_pilot(pilot, needed, half_width)
-    return min(max((runs for runs in needed.values() if runs), default=pilot_runs), max(MOST_RUNS, pilot_runs))
+    asked = max((runs for runs in needed.values() if runs), default=pilot_runs)
+    return max(pilot_runs, min(asked, MOST_RUNS))
 
 
 def _measured(campaign: Campaign) -> Sequence[RunRecord]:
