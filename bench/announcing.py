@@ -1,25 +1,26 @@
-"""What is said of a suite's length: the plan before it begins, what a pilot asks for, why it ended early."""
+"""What is said of a suite's length: the plan before it begins, what a pilot asks for, how and where it stopped."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from bench.campaign import Made
 from bench.continuation import find_standing
 from bench.entry import say
-from bench.forecast import Forecast, earlier_records
+from bench.forecast import Forecast
 from bench.progress import minutes
 from bench.schedule import Campaign, Turn, rounds_of, schedule
 from results.costs import PriceChoice, rent
-from results.planning import MOST_RUNS
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval
+from results.store import record_files
 
 
-def announce(campaign: Campaign, choice: PriceChoice) -> None:
+def announce(campaign: Campaign, forecast: Forecast, choice: PriceChoice) -> None:
     """Cases, runs, minutes and dollars of what is about to run, and whether a budget is enough for it."""
     standing = find_standing(campaign)
     turns = standing.missing(schedule(campaign, standing.suite_id))
     if not turns:
         return
-    forecast = Forecast(campaign, [*earlier_records(), *standing.kept])
     seconds, known = forecast.seconds(turns), forecast.knows(turns)
     basis = "as such runs took here before" if known else "a guess: such runs were not all made here before"
     pilot = ", the pilot" if campaign.pilot_runs == campaign.runs else ""
@@ -36,10 +37,10 @@ def _size(campaign: Campaign) -> str:
 
 
 def _dollars(campaign: Campaign, choice: PriceChoice, seconds: float) -> str:
-    price, _ = rent(campaign.environment.instance.name, choice)
-    if price is None or price.usd_per_hour is None:
+    usd_per_hour, model = rent(campaign.environment.instance.name, choice)
+    if usd_per_hour is None:
         return ""
-    return f", {price.usd_per_hour * seconds / 3600:.4f} USD at {price.usd_per_hour:g} USD/h ({price.purchase_model})"
+    return f", {usd_per_hour * seconds / 3600:.4f} USD at {usd_per_hour:g} USD/h ({model})"
 
 
 def _announce_budget(campaign: Campaign, forecast: Forecast, rounds: Sequence[Sequence[Turn]]) -> None:
@@ -50,27 +51,46 @@ def _announce_budget(campaign: Campaign, forecast: Forecast, rounds: Sequence[Se
         if left < 0:
             break
         fitting += 1
-    say(f"  budget: {campaign.budget.seconds / 60:.3g} min; it stops in time, after the last whole round that fits")
+    say(f"  budget: {minutes(campaign.budget.left_seconds)}; it stops in time, after the last whole round that fits")
     if fitting < len(rounds):
         say(f"  that may be too little: about {fitting} of {len(rounds)} rounds fit, cold starts included")
 
 
-def say_pilot(pilot: Mapping[str, Interval], needed: Mapping[str, int | None], half_width: float) -> None:
+def say_pilot(
+    pilot: Mapping[str, Interval | None], needed: Mapping[str, int | None], half_width: float, most: int
+) -> None:
     """What the pilot found, comparison by comparison, and how many runs the target takes."""
     for name, interval in pilot.items():
         runs = needed[name]
-        found = "no interval" if interval.half_width is None else f"±{interval.half_width:.1%}"
-        asks = f"{runs} runs" if runs is not None else "too few of its runs have a rank"
-        capped = f", of which {MOST_RUNS} are made" if runs is not None and runs > MOST_RUNS else ""
-        say(f"pilot: {name}: {found} after {interval.runs} runs; ±{half_width:.1%} takes {asks}{capped}")
-    if not pilot:
-        say("pilot: no run has a rank, so nothing can be planned")
+        if interval is None or interval.half_width is None or runs is None:
+            say(f"pilot: {name}: cannot be planned: fewer than {FEWEST_RUNS} of its rounds have a rank on every side")
+            continue
+        capped = f", of which {most} are made" if runs > most else ""
+        found = f"±{interval.half_width:.1%} after {interval.runs} runs"
+        say(f"pilot: {name}: {found}; ±{half_width:.1%} takes {runs} runs{capped}")
 
 
-def say_stopped_early(campaign: Campaign, records: Sequence[RunRecord]) -> None:
-    """How far it came within its budget."""
-    planned = max([campaign.runs, *(record.place.runs_planned for record in records)])
-    whole = sum(record.place.role == "timed" for record in records) // len(campaign.cases)
-    short = "" if whole >= FEWEST_RUNS else f"; under {FEWEST_RUNS} there is no verdict"
-    say(f"budget: it ends here, after {whole} of {planned} runs of each case{short}")
-    say("  hint: the same command goes on from there")
+def say_ended_early(made: Made, *, again: bool) -> None:
+    """How far a suite came within its budget."""
+    rounds = _rounds(made.records)
+    short = "" if rounds >= FEWEST_RUNS else f"; under {FEWEST_RUNS} there is no verdict"
+    none = "" if made.new_runs else "; no round was over in time"
+    say(f"budget: it ends here, after {rounds} of {made.campaign.runs} runs of each case{short}{none}")
+    say(f"  hint: {_same_command(made.campaign.folder, again=again)} goes on from there, with a budget of its own")
+
+
+def _rounds(records: Sequence[RunRecord]) -> int:
+    return len({record.place.round for record in records if record.place.role == "timed"})
+
+
+def say_stopped(folder: Path, asked: str, *, again: bool) -> None:
+    """By whom a suite was stopped, and how it goes on."""
+    if not record_files(folder):
+        say(f"fairchip: stopped by {asked}; no run was finished")
+        return
+    say(f"fairchip: stopped by {asked}; finished runs are in {folder}")
+    say(f"  hint: {_same_command(folder, again=again)} goes on from there")
+
+
+def _same_command(folder: Path, *, again: bool) -> str:
+    return f"the same command, without --again and with --out {folder}," if again else "the same command"

@@ -4,16 +4,18 @@ An interrupted suite goes on where it stopped: finished rounds stand, the unfini
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from backends.registry import availability, load_backend
 from bench.compile_caches import CacheState, CompileCaches, cache_folder
-from bench.continuation import find_standing
+from bench.continuation import Standing, find_standing
 from bench.describe import recipe_variables, record_run
 from bench.effort import Budget
 from bench.forecast import Forecast
+from bench.interruption import TimeIsUp, limited
 from bench.plan import Case, MeasurePlan
 from bench.privacy import scrubbed
 from bench.process import WorkerEnd, run_worker
@@ -23,44 +25,95 @@ from bench.worker import job_line
 from results.record import RunRecord
 from results.store import owned, save, set_aside
 
+Lengthen = Callable[[Campaign, Sequence[RunRecord]], Campaign]
+"""Given the campaign and the records of its whole pilot, the campaign as long as these ask for."""
 OnProgress = Callable[[str, int, int], None]
 """Told the phase, how much of it is done, and of how much."""
 
 
-def run_campaign(campaign: Campaign, display: Display) -> list[RunRecord]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What came of a campaign."""
+
+    campaign: Campaign
+    """As it was run: with a precision to reach, as long as its pilot asked for."""
+    records: Sequence[RunRecord]
+    """Of whole rounds, those found included."""
+    new_runs: int
+    """Of these, how many were made now."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was planned is there."""
+        return len(self.records) >= self.campaign.total_runs
+
+
+def run_campaign(campaign: Campaign, display: Display, forecast: Forecast, lengthened: Lengthen) -> Made:
     """Run everything that the folder does not hold yet; each record is on disk before the next run starts.
 
-    Blocks for the whole suite. Returns the records of the whole suite, those found included; with a budget, without
-    the rounds that would not have been over in time.
+    Blocks for the whole suite, or until its budget ends: then the rounds that would not be over in time are not
+    begun, and one that is cut is no part of the answer. ``lengthened`` is asked once the pilot is whole.
 
     Raises:
         RecordError: the folder cannot be written, or another process writes there.
         UsageError: the folder holds records of something else.
     """
-    with owned(campaign.folder):
+    with owned(campaign.folder), cache_folder() as folder:
         standing = find_standing(campaign)
         for record in standing.unfinished:
             set_aside(record, campaign.folder)
-        display.begin(campaign.folder, len(standing.kept))
-        records, forecast = list(standing.kept), Forecast(campaign, standing.kept)
-        with cache_folder() as folder:
-            caches = CompileCaches(folder)
-            for turns in rounds_of(standing.missing(schedule(campaign, standing.suite_id))):
-                if not _fits(campaign.budget, forecast, turns):
-                    break
-                for turn in turns:
-                    display.start(scrubbed(turn.case.name), turn.role, turn.round)
-                    record = run_turn(campaign, turn, standing.suite_id, caches, display.progress)
-                    save(record, campaign.folder)
-                    records.append(record)
-                    forecast.learn(record)
-                    display.finish(record)
-    return records
+        display.begin(campaign.folder, len(standing.kept), campaign.total_runs)
+        stage = _Stage(campaign, standing, CompileCaches(folder), display, forecast)
+        made = stage.run(campaign)
+        if campaign.pilot_runs == campaign.runs and made.is_whole:
+            longer = lengthened(campaign, made.records)
+            display.begin(campaign.folder, len(made.records), longer.total_runs)
+            made = stage.run(longer)
+    return made
 
 
-def _fits(budget: Budget | None, forecast: Forecast, turns: Sequence[Turn]) -> bool:
-    """Whether the round will be over before the budget is; one whose length nobody knows is tried."""
-    return budget is None or not forecast.knows(turns) or forecast.seconds(turns) <= budget.left_seconds
+class _Stage:
+    """The rounds of one suite as they are made: the caches and what is known of durations outlive its pilot."""
+
+    def __init__(
+        self, campaign: Campaign, standing: Standing, caches: CompileCaches, display: Display, forecast: Forecast
+    ) -> None:
+        self._standing, self._caches, self._display, self._forecast = standing, caches, display, forecast
+        self._records = list(standing.kept)
+
+    def run(self, campaign: Campaign) -> Made:
+        """Every missing round of the campaign that its budget allows."""
+        there = {(record.place.role, record.place.round) for record in self._records}
+        for turns in rounds_of(schedule(campaign, self._standing.suite_id)):
+            if (turns[0].role, turns[0].round) in there:
+                continue
+            if not self._fits(campaign.budget, turns):
+                break
+            try:
+                self._records += self._round(campaign, turns)
+            except TimeIsUp:
+                break
+        return Made(
+            campaign=campaign, records=tuple(self._records), new_runs=len(self._records) - len(self._standing.kept)
+        )
+
+    def _fits(self, budget: Budget | None, turns: Sequence[Turn]) -> bool:
+        """Whether the round will be over before the budget is; one whose length nobody knows is tried."""
+        if budget is None or budget.left_seconds <= 0:
+            return budget is None
+        return not self._forecast.knows(turns) or self._forecast.seconds(turns) <= budget.left_seconds
+
+    def _round(self, campaign: Campaign, turns: Sequence[Turn]) -> list[RunRecord]:
+        records: list[RunRecord] = []
+        for turn in turns:
+            self._display.start(scrubbed(turn.case.name), turn.role, turn.round)
+            with limited(campaign.budget.left_seconds if campaign.budget else None):
+                record = run_turn(campaign, turn, self._standing.suite_id, self._caches, self._display.progress)
+            save(record, campaign.folder)
+            records.append(record)
+            self._forecast.learn(record)
+            self._display.finish(record)
+        return records
 
 
 def run_turn(

@@ -5,6 +5,7 @@ Every example of a help text is run by a test.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -165,8 +166,6 @@ def aa(
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe TOML instead of the backend's own.")] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, max=1000, help="Timed runs of each of the two halves.")] = 5,
     cold_starts: ColdStartsOption = 0,
-    windows: WindowsOption = 8,
-    time_limit: TimeLimitOption = 3600.0,
     out: OutOption = None,
     instance: InstanceOption = None,
     region: RegionOption = None,
@@ -187,12 +186,15 @@ def aa(
     from bench.effort import chosen_effort
     from bench.measuring import Wish, measure_and_compare
     from bench.self_comparison import print_noise, twice
+    from bench.suite import default_suite
 
     choice = price_choice(instance, region, usd_per_hour, as_of)
     effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
-    cases = twice(workload, backend, policy, recipe)
-    campaign = _campaign("aa", cases, _plan(cases, windows, time_limit), runs, cold_starts)
-    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again, conclude=print_noise)
+    suite = default_suite()
+    cases = twice(suite, workload, backend, policy, recipe)
+    campaign = _campaign("aa", cases, suite.plan, runs, cold_starts)
+    noise = partial(print_noise, margin)
+    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again, conclude=noise)
     raise typer.Exit(measure_and_compare(campaign, wish))
 
 
@@ -282,14 +284,14 @@ def parity(
 ) -> None:
     """Show two loss trajectories and where they part.
 
-    Exit 1 if they do.
+    Exit 1 if they do, or if there are too few steps to tell.
     """
     from results.store import load_all
     from results.trajectories import part, parting_lines
 
     parting = part(load_all([ours]), None if theirs is None else load_all([theirs]))
     print("\n".join(parting_lines(parting)))
-    raise typer.Exit(0 if parting.step is None else 1)
+    raise typer.Exit(0 if parting.together else 1)
 
 
 @app.command(epilog=_examples("fairchip reference smoke"))

@@ -12,6 +12,7 @@ from bench.errors import UsageError
 from bench.process import WorkerEnd
 from bench.schedule import Campaign, Turn, schedule
 from results.errors import RecordError
+from results.planning import MOST_RUNS
 from results.record import RunRecord
 from results.store import load_all, record_files
 from results.summary import machine_key
@@ -122,7 +123,8 @@ def _as_long(campaign: Campaign, records: Sequence[RunRecord]) -> Campaign:
     """The campaign, where a pilot decided its length with as many runs as were made already."""
     if campaign.pilot_runs is None:
         return campaign
-    return replace(campaign, runs=max(campaign.runs, *(record.place.round + 1 for record in records)))
+    made = max(record.place.round + 1 for record in records)
+    return replace(campaign, runs=max(campaign.runs, min(made, MOST_RUNS)))
 
 
 def _identity(record: RunRecord) -> dict[str, object]:
@@ -131,6 +133,7 @@ def _identity(record: RunRecord) -> dict[str, object]:
     return {
         "suite": place.suite,
         "number of runs": place.runs_planned if place.pilot_runs is None else f"by a pilot of {place.pilot_runs}",
+        "precision to reach": place.target_half_width,
         "order of cases": place.case_index,
         "workload": case.digest,
         "backend": (case.backend, case.device_type, case.world_size),

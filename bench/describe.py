@@ -73,6 +73,7 @@ def _place(campaign: Campaign, turn: Turn, suite_id: str) -> Place:
         case_index=campaign.cases.index(turn.case),
         runs_planned=campaign.runs,
         pilot_runs=campaign.pilot_runs,
+        target_half_width=campaign.target_half_width,
     )
 
 

@@ -11,6 +11,7 @@ from results.costs import PriceChoice, rent
 
 NARROWEST, WIDEST = 0.001, 0.5
 """Half-widths that may be asked for: below, no number of runs is enough; above, nothing is learned."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class Budget:
     """Time that the suite may take from now on."""
 
     seconds: float
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def left_seconds(self) -> float:
@@ -44,6 +45,8 @@ def chosen_effort(precision: str | None, minutes: float | None, usd: float | Non
     seconds = [60 * _positive("--budget-minutes", minutes)] if minutes is not None else []
     if usd is not None:
         seconds.append(3600 * _positive("--budget-usd", usd) / _usd_per_hour(choice))
+    if any(not SHORTEST_SECONDS <= each <= LONGEST_SECONDS for each in seconds):
+        raise UsageError("the budget is no time that a suite can take", "give a second to a year")
     budget = Budget(seconds=min(seconds)) if seconds else None
     return Effort(half_width=None if precision is None else half_width(precision), budget=budget)
 
@@ -70,7 +73,7 @@ def _positive(option: str, number: float) -> float:
 
 
 def _usd_per_hour(choice: PriceChoice) -> float:
-    price, why = rent(detect_instance().name, choice)
-    if price is None or price.usd_per_hour is None:
+    usd_per_hour, why = rent(detect_instance().name, choice)
+    if usd_per_hour is None:
         raise UsageError(f"--budget-usd needs the price of this machine: {why}", "or give --budget-minutes")
-    return price.usd_per_hour
+    return usd_per_hour

@@ -35,8 +35,8 @@ class Forecast:
             self.learn(record)
 
     def learn(self, record: RunRecord) -> None:
-        """A run ended well: the next of its kind will take as long. Of a failed one that is not known."""
-        if record.status == "ok" and record.environment.host_id == self._host:
+        """The next run of its kind will take as long: also a failed one, since it is likely to fail again."""
+        if record.environment.host_id == self._host:
             self._seconds[(*_kind(record.case), record.place.role)].append(took_seconds(record))
 
     def knows(self, turns: Sequence[Turn]) -> bool:

@@ -4,14 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.announcing import announce, say_pilot, say_stopped_early
-from bench.campaign import run_campaign
+from bench.announcing import announce, say_ended_early, say_pilot, say_stopped
+from bench.campaign import Made, run_campaign
 from bench.comparing import print_comparison
 from bench.continuation import find_standing
 from bench.effort import Effort
 from bench.entry import say
 from bench.errors import UsageError
 from bench.folders import placed
+from bench.forecast import Forecast, earlier_records
 from bench.interruption import Interrupted, orderly_stop
 from bench.progress import Display
 from bench.schedule import Campaign
@@ -22,7 +23,6 @@ from results.record import RunRecord
 from results.render import markdown
 from results.report import make_sections
 from results.stats import FEWEST_RUNS
-from results.store import load_all, record_files
 from results.summary import is_of_pilot
 
 
@@ -47,77 +47,68 @@ def measure_and_compare(campaign: Campaign, wish: Wish) -> int:
         ResultsError, UsageError: the folder cannot be used, or a pilot has too few runs.
     """
     campaign = placed(_with_effort(campaign, wish.effort), wish.out, again=wish.again)
-    before = record_files(campaign.folder)
-    announce(campaign, wish.choice)
+    forecast = Forecast(campaign, [*earlier_records(), *find_standing(campaign).kept])
+    announce(campaign, forecast, wish.choice)
     try:
-        with orderly_stop(campaign.budget.left_seconds if campaign.budget else None):
-            records = _all_measured(campaign, wish)
+        with orderly_stop():
+            made = _made(campaign, forecast, wish)
     except Interrupted as stop:
-        records = load_all(record_files(campaign.folder)) if record_files(campaign.folder) else []
-        if not (stop.time_is_up and records):
-            _say_stopped(campaign.folder, "the end of its budget" if stop.time_is_up else str(stop), again=wish.again)
-            return 3 if stop.time_is_up else stop.exit_code
-        say_stopped_early(campaign, records)
-    if record_files(campaign.folder) == before:
-        say(f"fairchip: finished already, nothing was measured: all {len(records)} runs are in {campaign.folder}")
+        say_stopped(campaign.folder, str(stop), again=wish.again)
+        return stop.exit_code
+    if not made.is_whole:
+        say_ended_early(made, again=wish.again)
+    elif not made.new_runs:
+        say(f"fairchip: finished already, nothing was measured: all {len(made.records)} runs are in {campaign.folder}")
         say("  hint: to measure again, give the same command with --again")
-    _conclude(campaign.folder, records, wish)
-    return _exit_code(records, strict=wish.strict)
+    if not made.records:
+        return 3
+    _conclude(campaign.folder, made.records, wish)
+    return _exit_code(made, strict=wish.strict)
 
 
 def _with_effort(campaign: Campaign, effort: Effort) -> Campaign:
-    if effort.half_width is not None and campaign.runs < FEWEST_RUNS:
-        raise UsageError(f"--precision needs a pilot, {campaign.runs} runs are none", f"give --runs {FEWEST_RUNS}")
-    pilot = None if effort.half_width is None else campaign.runs
-    return replace(campaign, pilot_runs=pilot, budget=effort.budget)
+    if effort.half_width is None:
+        return replace(campaign, budget=effort.budget)
+    if campaign.runs < FEWEST_RUNS:
+        raise UsageError(
+            f"--precision needs a pilot of {FEWEST_RUNS} runs or more, and {campaign.suite} has {campaign.runs}",
+            f"take another suite, or fairchip run with --runs {FEWEST_RUNS} or more",
+        )
+    return replace(campaign, pilot_runs=campaign.runs, target_half_width=effort.half_width, budget=effort.budget)
 
 
-def _all_measured(campaign: Campaign, wish: Wish) -> Sequence[RunRecord]:
-    """The records of the whole suite: with a precision to reach, of its pilot and of what that asks for."""
-    records = _measured(campaign)
-    if wish.effort.half_width is not None and _is_whole(campaign, records):
-        campaign = replace(campaign, runs=_planned(campaign.runs, records, wish.effort.half_width))
-        announce(campaign, wish.choice)
-        records = _measured(campaign)
-    if not _is_whole(campaign, records):
-        say_stopped_early(campaign, records)
-    return records
+def _made(campaign: Campaign, forecast: Forecast, wish: Wish) -> Made:
+    """What there is in the end; a suite that is whole already is left alone."""
+
+    def lengthened(pilot: Campaign, records: Sequence[RunRecord]) -> Campaign:
+        longer = replace(pilot, runs=_planned(pilot, records))
+        announce(longer, forecast, wish.choice)
+        return longer
+
+    found = Made(campaign=campaign, records=find_standing(campaign).kept, new_runs=0)
+    if found.is_whole and campaign.pilot_runs is not None:
+        found = replace(found, campaign=lengthened(campaign, found.records))
+    if found.is_whole:
+        return found
+    with Display(found.campaign.total_runs) as display:
+        return run_campaign(found.campaign, display, forecast, lengthened)
 
 
-def _planned(pilot_runs: int, records: Sequence[RunRecord], half_width: float) -> int:
+def _planned(campaign: Campaign, records: Sequence[RunRecord]) -> int:
     """Runs that the pilot asks for, and what it found, said."""
+    assert campaign.target_half_width is not None, "only a target has a pilot"
     pilot = targets([record for record in records if is_of_pilot(record)])
-    needed = {name: runs_needed(interval, half_width) for name, interval in pilot.items()}
-    say_pilot(pilot, needed, half_width)
-    asked = max((runs for runs in needed.values() if runs), default=pilot_runs)
-    return max(pilot_runs, min(asked, MOST_RUNS))
+    needed = {name: runs_needed(interval, campaign.target_half_width) for name, interval in pilot.items()}
+    most = max(MOST_RUNS, campaign.runs)
+    say_pilot(pilot, needed, campaign.target_half_width, most)
+    return max(campaign.runs, min(max((runs for runs in needed.values() if runs), default=0), most))
 
 
-def _measured(campaign: Campaign) -> Sequence[RunRecord]:
-    kept = find_standing(campaign).kept
-    if len(kept) >= campaign.total_runs:
-        return kept
-    with Display(campaign.total_runs) as display:
-        return run_campaign(campaign, display)
-
-
-def _is_whole(campaign: Campaign, records: Sequence[RunRecord]) -> bool:
-    return len(records) >= campaign.total_runs
-
-
-def _say_stopped(folder: Path, asked: str, *, again: bool) -> None:
-    if not record_files(folder):
-        say(f"fairchip: stopped by {asked}; no run was finished")
-        return
-    say(f"fairchip: stopped by {asked}; finished runs are in {folder}")
-    change = f", without --again and with --out {folder}," if again else ""
-    say(f"  hint: the same command{change} goes on from there")
-
-
-def _exit_code(records: Sequence[RunRecord], *, strict: bool) -> int:
-    if all(record.status != "ok" for record in records):
+def _exit_code(made: Made, *, strict: bool) -> int:
+    """A budget that was spent on no whole round has measured nothing."""
+    if all(record.status != "ok" for record in made.records) or not (made.is_whole or made.new_runs):
         return 3
-    return 1 if strict and not _all_hold(records) else 0
+    return 1 if strict and not _all_hold(made.records) else 0
 
 
 def _all_hold(records: Sequence[RunRecord]) -> bool:

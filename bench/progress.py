@@ -39,10 +39,11 @@ class Display:
         with contextlib.suppress(OSError):  # the terminal may be what has gone
             self._bar.stop()
 
-    def begin(self, folder: Path, finished: int) -> None:
-        """Where the records go, and how many runs are there already; told before the first start."""
+    def begin(self, folder: Path, finished: int, total_runs: int) -> None:
+        """Where the records go, how many runs there will be, and how many are there already."""
         self._found = self._done = finished
-        self._bar.update(self._task, completed=finished)
+        self._total, self._began = total_runs, time.monotonic()
+        self._bar.update(self._task, completed=finished, total=total_runs)
         already = f", {finished} are there already" if finished else ""
         self._console.print(f"{self._total} runs{already}; records go to {folder}", markup=False, soft_wrap=True)
 

@@ -12,6 +12,8 @@ from bench.wall_clock import WallClock
 from results.record import DeviceSample, HostSample
 
 PERIOD_SECONDS = 1.0
+LAST_SAMPLE_SECONDS = 5.0
+"""A sampler that hangs in its driver is left behind; it must not hold up the suite."""
 
 
 class Watch:
@@ -50,7 +52,7 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(LAST_SAMPLE_SECONDS)
 
 
 def read_devices(samplers: Sequence[Sampler], unix_seconds: float) -> Iterator[DeviceSample]:

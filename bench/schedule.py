@@ -27,6 +27,8 @@ class Campaign:
     environment: Environment = field(default_factory=read_environment)
     pilot_runs: int | None = None
     """Where a precision is asked for: the first rounds, which decide how many `runs` there are."""
+    target_half_width: float | None = None
+    """That precision: relative half-width of the intervals."""
     budget: Budget | None = None
 
     @property

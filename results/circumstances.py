@@ -27,7 +27,10 @@ def circumstances(baseline: CaseSummary, case: CaseSummary) -> Iterator[str]:
 
 def _software(ours: RunRecord, theirs: RunRecord) -> Iterator[str]:
     mine, other = ours.environment, theirs.environment
-    yield from _changes(other.packages, mine.packages)
+    changes = [*_changes(other.packages, mine.packages)]
+    yield from changes
+    if not changes and mine.packages_sha256 != other.packages_sha256:
+        yield "other installed packages"
     if mine.python != other.python:
         yield f"Python {other.python} -> {mine.python}"
     if mine.accelerator_driver != other.accelerator_driver:

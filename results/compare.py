@@ -231,6 +231,8 @@ def _sentence(
 ) -> str:
     if ratio.low is None or ratio.high is None:
         times = f"{case.label} against {baseline.label}: cost ratio {ratio.estimate:.3f}"
+        if ratio.pilot is not None and ratio.pilot < FEWEST_RUNS <= ratio.runs:
+            return f"{times}; no verdict: only {ratio.pilot} rounds of the pilot, which tells the noise, are ranked"
         return f"{times}; no verdict under {FEWEST_RUNS} runs a side ({ratio.runs} here)"
     head = (
         f"a token on {case.label} costs {ratio.estimate:.3f} times [{ratio.low:.3f}, {ratio.high:.3f}] "
@@ -243,9 +245,9 @@ def _sentence(
         "undecided": f": not decided at {margin:.0%}; {_what_decides(ratio, margin)}",
         "none": "",
     }[verdict]
-    planned = f" planned by the first {ratio.pilot}" if ratio.pilot else ""
+    planned = "" if ratio.pilot is None else f" planned by a pilot of {ratio.pilot}"
     how = f"{basis}; {ratio.method}, {ratio.runs} {ratio.unit}{planned}"
-    return f"{head} ({how}){said}{_caveat(baseline, case, ratio)}"
+    return f"{head} ({how}){said}{_caveat(baseline, case, ratio)}{_interim(baseline, case)}"
 
 
 def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:
@@ -257,6 +259,18 @@ def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:
         return "; about these types of machine, as far as these hosts are drawn at random from them"
     which = "these two machines" if len(machines((*baseline.ranked, *case.ranked))) == 2 else "these machines"
     return f"; about {which}, with {HOST_ALLOWANCE:.0%} allowed for others of their type"
+
+
+def _interim(*cases: CaseSummary) -> str:
+    """That a suite is not at its end: looking before it, and again, finds differences by chance more often."""
+    rounds: dict[str, set[int]] = {}
+    planned: dict[str, int] = {}
+    for record in (record for case in cases for record in case.records if record.place.role == "timed"):
+        suite = record.place.suite_id
+        rounds.setdefault(suite, set()).add(record.place.round)
+        planned[suite] = max(planned.get(suite, 0), record.place.runs_planned)
+    unfinished = [f"{len(made)} of {planned[suite]}" for suite, made in rounds.items() if len(made) < planned[suite]]
+    return f"; INTERIM: {', '.join(unfinished)} planned rounds are made" if unfinished else ""
 
 
 def _what_decides(ratio: Interval, margin: float) -> str:

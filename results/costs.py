@@ -108,11 +108,11 @@ def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
     return replace(priced, rented=rented, idle=_idle(summary, rented) if rented else "")
 
 
-def rent(instance: str | None, choice: PriceChoice) -> tuple[PriceObservation | None, str]:
-    """The price of the machine that is used now, or None and why.
+def rent(instance: str | None, choice: PriceChoice) -> tuple[float | None, str]:
+    """USD per hour of the machine that is used now and under which model, or None and why not.
 
     The reader's own, else of ``instance`` (as detected, or as the reader says) the first of the book's models that
-    has one.
+    has a price.
 
     Raises:
         PriceError: as `require_usable`.
@@ -120,13 +120,14 @@ def rent(instance: str | None, choice: PriceChoice) -> tuple[PriceObservation | 
     require_usable(choice)
     name = instance or choice.instance
     if choice.usd_per_hour is not None:
-        return user_price(choice.usd_per_hour, instance=name or "this machine", as_of=choice.as_of), ""
+        return choice.usd_per_hour, "user"
     if name is None:
         return None, f"unknown machine: {WHAT_TO_PASS}"
-    prices = _book_prices(load_price_book(), name, choice).values()
-    known = [price for price in prices if isinstance(price, PriceObservation)]
-    missing = [price.reason for price in prices if isinstance(price, MissingPrice)]
-    return (known[0], "") if known else (None, "; ".join(missing))
+    prices = _book_prices(load_price_book(), name, choice)
+    for model, price in prices.items():
+        if isinstance(price, PriceObservation) and price.usd_per_hour is not None:
+            return price.usd_per_hour, model
+    return None, "; ".join(price.reason for price in prices.values() if isinstance(price, MissingPrice))
 
 
 def known_instance(name: str | None) -> Instance | None:

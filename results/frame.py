@@ -28,6 +28,8 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "suite_id": record.place.suite_id,
         "round": record.place.round,
         "role": record.place.role,
+        "runs_planned": record.place.runs_planned,
+        "pilot_runs": record.place.pilot_runs,
         "workload": case.workload,
         "digest": case.digest,
         "precision": case.precision,
@@ -46,5 +48,6 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "open_seconds": measured.start_up.open_seconds if measured else None,
         "first_step_seconds": measured.start_up.first_step_seconds if measured else None,
         "peak_memory_bytes": measured.memory.peak_bytes if measured and measured.memory else None,
+        "wall_seconds": record.wall_seconds,
         "last_loss": measured.steps[-1].loss if measured and measured.steps else None,
     }

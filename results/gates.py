@@ -7,6 +7,7 @@ shown beside the number.
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from results.peaks import MissingPeak, peak_flops
@@ -27,7 +28,7 @@ CLOCK_FRACTION = 0.1
 """By which the clock may differ between the first and the second half of the windows."""
 FIRST_LOSS_NATS = 0.5
 REPEATED_LOSSES = 0.1
-"""Share of the losses that may repeat an earlier one exactly: fresh batches seldom do, a cached answer always does."""
+"""Share of the losses that may repeat the one before exactly: fresh batches seldom do, a cached answer always does."""
 
 PARITY = "parity"
 
@@ -130,8 +131,8 @@ def _loss(record: RunRecord, measured: Measurement) -> Verdict:
         return "fail", "a loss or gradient norm is not a finite number"
     if len(losses) < 10:
         return "unknown", f"only {len(losses)} steps"
-    if (repeated := 1 - len(set(losses)) / len(losses)) > REPEATED_LOSSES:
-        return "fail", f"{repeated:.0%} of the losses repeat an earlier one to the last digit"
+    if (repeated := statistics.fmean(one == other for one, other in pairwise(losses))) > REPEATED_LOSSES:
+        return "fail", f"{repeated:.0%} of the losses repeat the one before to the last digit"
     tail = losses[-max(5, len(losses) // 10) :]
     start_off = abs(losses[0] - record.case.expected_first_loss)
     evidence = (

@@ -95,15 +95,15 @@ def _change(drift: Interval) -> str:
     return f"{drift.estimate - 1:+.1%}" + ("" if half is None else f" ±{half:.1%}")
 
 
-def self_comparison_line(ratio: Interval) -> str:
+def self_comparison_line(ratio: Interval, margin: float) -> str:
     """What it means that a case was, or was not, told apart from itself."""
     if ratio.low is None or ratio.high is None or ratio.half_width is None:
         return "A/A: too few ranked runs to say anything; three a side are the least"
     ends = f"{ratio.estimate:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
     if ratio.low <= 1 <= ratio.high:
         return (
-            f"A/A: the same case costs {ends} times itself, as it should; with {ratio.runs} runs a side this machine "
-            f"cannot show differences below about {ratio.half_width:.1%}"
+            f"A/A: the same case costs {ends} times itself, as it should; of this case, with {ratio.runs} runs a side, "
+            f"a difference must exceed about {ratio.half_width + margin:.1%} for an even chance of a verdict"
         )
     return (
         f"A/A: the same case costs {ends} times itself. Chance does so once in twenty; if it does so again, this "

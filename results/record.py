@@ -5,8 +5,8 @@ numbers only: no secret, account, serial number, user name or home path.
 
 Format history (every version loads for ever; tests/golden holds a file of each):
     1   first format; what no run can have measured (results/fields.py, windows that overlap, tokens that are no whole
-        steps) was once accepted and is refused now; device_samples, wall_seconds and place.pilot_runs came later and
-        may be missing
+        steps) was once accepted and is refused now; device_samples, wall_seconds, place.pilot_runs and
+        place.target_half_width came later and may be missing
 """
 
 import hashlib
@@ -180,6 +180,14 @@ class Place(Strict):
     runs_planned: Count
     pilot_runs: Positive | None = None
     """Of a suite with a target: its first rounds, whose spread decided how many to make. None: that was declared."""
+    target_half_width: Fraction | None = None
+    """Relative half-width that was asked for; None without a target."""
+
+    @model_validator(mode="after")
+    def _has_a_whole_pilot(self) -> "Place":
+        if self.pilot_runs is not None and self.pilot_runs > self.runs_planned:
+            raise ValueError(f"pilot_runs {self.pilot_runs} is more than runs_planned {self.runs_planned}")
+        return self
 
 
 class Case(Strict):

@@ -161,13 +161,13 @@ def _gate_line(case: PricedCase) -> list[str]:
 
 
 def _own_cost_line(section: Section, model: str | None) -> str:
-    """What all of this took, failed runs included, as far as their records tell."""
+    """What the recorded runs took, failed ones included, as far as their records tell."""
     runs = sum(len(case.summary.records) for case in section.cases)
     seconds = sum(case.machine_seconds for case in section.cases)
     prices = [case.usd_per_hour.get(model or "") for case in section.cases]
     usd = sum((price or 0.0) * case.machine_seconds / 3600 for price, case in zip(prices, section.cases, strict=True))
     cost = f", {usd:.4f} USD ({model})" if model and all(prices) else ""
-    return f"the benchmark itself: {runs} runs, {seconds / 60:,.1f} min of machine time{cost}"
+    return f"the benchmark itself: {runs} recorded runs, {seconds / 60:,.1f} min of machine time{cost}"
 
 
 def _cost_line(case: PricedCase, model: str, cost: Cost) -> str:

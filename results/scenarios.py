@@ -37,6 +37,9 @@ def _planned() -> Iterator[Scenario]:
     for sd, target in ((0.02, 0.03), (0.03, 0.03), (0.04, 0.05), (0.005, 0.03)):
         same = partial(Scenario, process_sds=(sd, sd), target=target)
         yield same(setting=f"planned, {target:.0%}", claim="this machine", turns=True)
+    turns = partial(Scenario, claim="this machine", process_sds=COMMON, target=0.03, turns=True)
+    yield turns(setting="planned, 3%", drift=DRIFT)
+    yield turns(setting="noisier later", later_noise=2.0)
     yield Scenario(setting="planned, 3%", claim="these suites", process_sds=COMMON, target=0.03)
     yield Scenario(
         setting="planned alone", claim="this machine", says="shown", process_sds=COMMON, alone=True, target=0.02

@@ -59,6 +59,8 @@ class Scenario:
     """Of the second side's runs, where the others failed."""
     alone: bool = False
     """Whether the first side's tokens per second are all that is asked."""
+    later_noise: float = 1.0
+    """Of a scenario with a target: how many times as much the processes after the pilot deviate."""
     target: float | None = None
     """Half-width asked for: the runs are a pilot, which decides how many there are, at most `MOST_PLANNED`."""
 
@@ -73,7 +75,7 @@ def simulated_cases(
 ) -> Iterator[tuple[CaseSummary, CaseSummary]]:
     """The two sides of each replication, with so many runs on each host, or with what a pilot of so many asks for."""
     most = runs if scenario.target is None else MOST_PLANNED
-    for sides in _window_seconds(scenario, most, replications, generator).tolist():
+    for sides in _window_seconds(scenario, most, replications, generator, pilot=runs).tolist():
         needed = most if scenario.target is None else _planned(scenario, sides, runs)
         ours, theirs = (_case(scenario, side, hosts, needed, runs) for side, hosts in enumerate(sides))
         yield ours, theirs
@@ -89,11 +91,15 @@ def _planned(scenario: Scenario, sides: list[list[list[list[float]]]], pilot: in
     return min(needed, MOST_PLANNED)
 
 
-def _window_seconds(scenario: Scenario, runs: int, replications: int, generator: np.random.Generator) -> Array:
+def _window_seconds(
+    scenario: Scenario, runs: int, replications: int, generator: np.random.Generator, pilot: int
+) -> Array:
     """Seconds by replication, side, host, run and window."""
     shape = (replications, 2, max(scenario.hosts), runs)
     sds = np.array(scenario.process_sds)[:, None, None]
-    levels = sds * generator.standard_normal(shape) + _drift(scenario, shape, generator)
+    levels = sds * generator.standard_normal(shape)
+    levels[..., pilot:] *= scenario.later_noise
+    levels += _drift(scenario, shape, generator)
     levels += scenario.host_sd * generator.standard_normal(shape[:-1])[..., None]
     sds = sds[..., None]
     noise = sds * _autoregression((*shape, WINDOWS), WINDOW_LAG, generator)

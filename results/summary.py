@@ -149,11 +149,11 @@ def throughput_interval(ranked: Sequence[RunRecord]) -> Interval:
     return mean_interval([log_throughput(record) for record in ordered], pilot)
 
 
-def pilot_first(records: Iterable[RunRecord]) -> tuple[list[RunRecord], int]:
-    """The runs, those first whose number was declared, and how many these are; 0 if no pilot decided on the others."""
+def pilot_first(records: Iterable[RunRecord]) -> tuple[list[RunRecord], int | None]:
+    """The runs, those first whose number was declared, and how many these are; None if no pilot decided on others."""
     ordered = sorted(records, key=_was_planned_by_a_pilot)
     planned = sum(map(_was_planned_by_a_pilot, ordered))
-    return ordered, len(ordered) - planned if planned else 0
+    return ordered, len(ordered) - planned if planned else None
 
 
 def is_of_pilot(record: RunRecord) -> bool:

@@ -42,6 +42,11 @@ class Parting:
         return max(range(len(self.deviations)), key=self.deviations.__getitem__)
 
     @property
+    def together(self) -> bool:
+        """Whether they stay together over as many steps as a reference has; fewer show nothing."""
+        return self.step is None and len(self.deviations) >= PARITY_STEPS
+
+    @property
     def step(self) -> int | None:
         """The first step whose deviation is beyond the limit, or None."""
         return next((step for step, apart in enumerate(self.deviations) if apart > self.limit), None)
@@ -87,7 +92,7 @@ def _name(record: RunRecord) -> str:
 def _trajectory(record: RunRecord) -> Trajectory:
     steps = record.measurement.steps[:PARITY_STEPS] if record.measurement else ()
     return Trajectory(
-        name=_name(record),
+        name=f"{_name(record)}, {record.place.role} run {record.place.round + 1}",
         losses=tuple(step.loss for step in steps),
         gradient_norms=tuple(step.gradient_norm for step in steps),
     )
@@ -138,6 +143,8 @@ def _cell(values: Sequence[float | None], step: int) -> str:
 
 def _verdict(parting: Parting) -> str:
     limit = f"limit {parting.limit:.1e}: {parting.basis}"
+    if parting.step is None and not parting.together:
+        return f"UNKNOWN: only {len(parting.deviations)} of {PARITY_STEPS} steps are there to be compared"
     if parting.step is None:
         steps, worst = len(parting.deviations), parting.deviations[parting.worst]
         return f"TOGETHER over {steps} steps, at most {worst:.1e} apart at step {parting.worst} ({limit})"

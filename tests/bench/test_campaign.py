@@ -14,6 +14,7 @@ import pytest
 
 from backends.recipe import Recipe, resolve
 from bench.campaign import run_campaign
+from bench.forecast import Forecast
 from bench.plan import Case, MeasurePlan
 from bench.process import run_worker
 from bench.progress import Display
@@ -75,7 +76,7 @@ def run(tmp_path: Path, *backends: str, runs: int = 1, cold_starts: int = 0) -> 
         suite="test", cases=cases, plan=PLAN, runs=runs, cold_starts=cold_starts, folder=tmp_path / "records"
     )
     with Display(campaign.total_runs) as display:
-        return run_campaign(campaign, display)
+        return list(run_campaign(campaign, display, Forecast(campaign, []), lambda pilot, records: pilot).records)
 
 
 def test_every_run_is_a_record_on_disk(plugin, tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """A precision to reach and a budget to keep: what may be asked, what is said, where it stops, how it goes on."""
 
+import os
 import re
+import signal
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +14,8 @@ from made_up_runs import made_up_worker
 
 from bench.cli import app
 from bench.effort import Budget, chosen_effort, half_width
-from bench.errors import UsageError
+from bench.errors import EXPECTED, UsageError
+from bench.interruption import Interrupted, TimeIsUp, limited, orderly_stop
 from bench.process import WorkerEnd
 from results.costs import PriceChoice
 from results.record import RunRecord
@@ -94,7 +99,7 @@ def test_a_pilot_plans_and_the_interval_is_as_narrow_as_asked(noisy: Path, capfd
     assert comparison.cost_ratio is not None
     assert comparison.cost_ratio.half_width is not None
     assert comparison.cost_ratio.half_width <= 0.03
-    assert "planned by the first 5" in said.out
+    assert "planned by a pilot of 5" in said.out
     assert call("--precision", "3%") == 0
     assert "finished already, nothing was measured" in capfd.readouterr().err
     assert timed(noisy) == records
@@ -108,7 +113,7 @@ def test_a_pilot_that_is_enough_ends_it(noisy: Path, capfd: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("cut", [3, 13])
 def test_a_target_that_was_interrupted_goes_on_to_the_same_end(
-    noisy: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+    noisy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], cut: int
 ) -> None:
     """Stopped in its pilot or after it: the pilot alone decides, so the end is the same."""
     left = iter(range(cut, -1, -1))
@@ -125,7 +130,9 @@ def test_a_target_that_was_interrupted_goes_on_to_the_same_end(
         with pytest.raises(PowerCut):
             call("--precision", "3%")
     pilot = {r.run_id for r in timed(noisy) if r.place.round < 5 and cut > 10}
+    capfd.readouterr()
     assert call("--precision", "3%") == 0
+    assert capfd.readouterr().err.count("pilot: smoke") == 1
     assert pilot <= {r.run_id for r in timed(noisy)}
     assert len({r.place.suite_id for r in timed(noisy)}) == 1
 
@@ -144,8 +151,7 @@ def test_a_pilot_of_two_is_refused(noisy: Path) -> None:
 def test_what_no_number_of_runs_reaches_is_capped_and_said(
     noisy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for module in ("bench.measuring", "bench.announcing"):
-        monkeypatch.setattr(f"{module}.MOST_RUNS", 7)
+    monkeypatch.setattr("bench.measuring.MOST_RUNS", 7)
     assert call("--precision", "0.1%") == 0
     assert "of which 7 are made" in capfd.readouterr().err
     assert len(timed(noisy)) == 14
@@ -169,11 +175,11 @@ def test_it_stops_after_the_last_round_that_fits(
     spent = _with_a_clock(monkeypatch, run_seconds=10.0)
     assert call("--budget-minutes", "0.75") == 0
     said = capfd.readouterr()
-    assert "budget: 0.75 min; it stops in time" in said.err
+    assert "budget: 45 s; it stops in time" in said.err
     assert "it ends here, after 2 of 5 runs of each case; under 3 there is no verdict" in said.err
     assert spent() == 40
     assert len(timed(noisy)) == 4
-    assert "the benchmark itself: 4 runs, 0.7 min of machine time" in said.out
+    assert "the benchmark itself: 4 recorded runs, 0.7 min of machine time" in said.out
     assert call("--budget-minutes", "0.75") == 0
     assert call() == 0
     assert len(timed(noisy)) == 10, "later invocations go on, each with a budget of its own"
@@ -203,8 +209,13 @@ def test_a_run_that_would_overspend_is_cut(
     began = time.monotonic()
     assert call("--budget-minutes", "0.05") == 0
     assert time.monotonic() - began < 15
-    assert len(timed(tmp_path / "records")) == 3
-    assert "it ends here, after 1 of 5 runs of each case" in capfd.readouterr().err
+    said = capfd.readouterr()
+    assert "it ends here, after 1 of 5 runs of each case" in said.err
+    assert said.out.count(" 1/1 ") == 2, "of the round that was cut nothing is shown"
+    monkeypatch.setattr("bench.campaign.run_worker", quick)
+    assert call() == 0
+    assert len(timed(tmp_path / "records")) == 10
+    assert len(list((tmp_path / "records").glob("*.superseded-*"))) == 1
 
 
 def test_a_budget_too_small_for_anything(
@@ -215,17 +226,105 @@ def test_a_budget_too_small_for_anything(
     assert call("--budget-minutes", "0.02") == 3
     said = capfd.readouterr().err
     assert "that may be too little: about 0 of 5 rounds fit" in said
-    assert "stopped by the end of its budget; no run was finished" in said
+    assert "it ends here, after 0 of 5 runs of each case; under 3 there is no verdict; no round was over" in said
     assert not (tmp_path / "records").exists()
 
 
-def _with_a_clock(monkeypatch: pytest.MonkeyPatch, run_seconds: float):
+def test_a_budget_below_one_round_gets_nowhere_and_says_so(
+    noisy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _with_a_clock(monkeypatch, run_seconds=10.0)
+    assert call("--budget-minutes", "0.4") == 0
+    capfd.readouterr()
+    assert call("--budget-minutes", "0.2") == 3
+    said = capfd.readouterr().err
+    assert "no round was over in time" in said
+    assert "finished already" not in said
+    assert len(timed(noisy)) == 2
+
+
+def test_what_took_too_long_before_is_not_begun(
+    noisy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The forecast that is announced is the one that decides."""
+    spent = _with_a_clock(monkeypatch, run_seconds=10.0)
+    assert call("--runs", "3", "--out", "results/runs/20261122T100000Z-x") == 0
+    before = spent()
+    assert call("--budget-minutes", "0.2") == 3
+    assert "about 0 of 5 rounds fit" in capfd.readouterr().err
+    assert spent() == before
+
+
+def test_failing_runs_keep_the_budget_in_whole_rounds(noisy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = _with_a_clock(monkeypatch, run_seconds=10.0, failing="jax-cpu")
+    assert call("--budget-minutes", "0.75") == 0
+    assert spent() == 40
+    assert {record.status for record in timed(noisy)} == {"ok", "failed"}
+
+
+def test_with_again_the_hint_names_the_folder(
+    noisy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _with_a_clock(monkeypatch, run_seconds=10.0)
+    assert call("--budget-minutes", "0.4", "--again") == 0
+    assert "the same command, without --again and with --out records, goes on from there" in capfd.readouterr().err
+
+
+def test_a_pilot_shares_its_caches_with_what_it_plans(noisy: Path) -> None:
+    assert call("--precision", "3%") == 0
+    cold = [r for r in timed(noisy) if r.measurement and r.measurement.start_up.cache == "cold"]
+    assert {record.place.round for record in cold} == {0}
+    assert len(cold) == 2
+
+
+def test_another_precision_is_another_suite(noisy: Path) -> None:
+    """Else one could ask for more and more until the answer pleases."""
+    assert call("--precision", "5%") == 0
+    with pytest.raises(UsageError, match="precision to reach"):
+        call("--precision", "3%")
+
+
+@pytest.mark.parametrize("usd_per_hour", [1e-300, 1e300])
+def test_a_budget_is_a_time_that_can_be_kept(usd_per_hour: float) -> None:
+    with pytest.raises(EXPECTED):
+        chosen_effort(None, None, 1.0, PriceChoice(as_of=TODAY.as_of, usd_per_hour=usd_per_hour))
+    for minutes in (1e9, 1e-9):
+        with pytest.raises(UsageError, match="no time that a suite can take"):
+            chosen_effort(None, minutes, None, TODAY)
+
+
+def test_the_end_of_a_budget_cannot_be_ignored() -> None:
+    """An ignored signal is inherited from whoever started us."""
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    try:
+        with pytest.raises(TimeIsUp), limited(0.05):
+            time.sleep(5)
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_suite_that_is_stopped_is_not_disturbed_by_its_budget() -> None:
+    def stopped_and_cleaning_up() -> None:
+        with orderly_stop(), limited(0.2):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(5)
+            finally:
+                time.sleep(0.3)
+
+    with pytest.raises(Interrupted):
+        stopped_and_cleaning_up()
+
+
+def _with_a_clock(monkeypatch: pytest.MonkeyPatch, run_seconds: float, failing: str = "") -> Callable[[], int]:
     """A clock that only runs move; what they have moved it by."""
     now, began, quick = [time.monotonic()], time.monotonic(), made_up_worker(0.02, wall_seconds=run_seconds)
 
-    def worker(*arguments: object) -> WorkerEnd:
+    def worker(job: str, *more: object) -> WorkerEnd:
         now[0] += run_seconds
-        return quick(*arguments)
+        end = quick(job, *more)
+        return replace(end, status="failed", measurement=None) if failing and failing in job else end
 
     monkeypatch.setattr("bench.effort.time.monotonic", lambda: now[0])
     monkeypatch.setattr("bench.campaign.run_worker", worker)

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Mapping
 
+import pytest
+
 from bench.sampling import Watch, read_devices
 
 
@@ -42,6 +44,19 @@ def test_host_and_device_are_sampled_together() -> None:
         time.sleep(1.3)
     assert len(watch.host_samples) == len(watch.device_samples) == 1
     assert watch.host_samples[0].unix_seconds == watch.device_samples[0].unix_seconds
+
+
+def test_a_sampler_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(Told):
+        def read(self) -> Mapping[str, float | None]:
+            time.sleep(30)
+            return {}
+
+    monkeypatch.setattr("bench.sampling.LAST_SAMPLE_SECONDS", 0.2)
+    began = time.monotonic()
+    with Watch(os.getpid(), [Hanging()]):
+        time.sleep(1.1)
+    assert time.monotonic() - began < 5
 
 
 def test_other_work_is_seen() -> None:

@@ -19,6 +19,7 @@ from rich.console import Console
 from backends.fake import FakeClock, FakeSession, Script
 from backends.recipe import Recipe, resolve
 from bench.campaign import run_campaign
+from bench.forecast import Forecast
 from bench.interruption import Interrupted, orderly_stop
 from bench.measure import measure
 from bench.plan import Case, MeasurePlan
@@ -64,7 +65,7 @@ def make_campaign(folder: Path, cases: Sequence[Case], runs: int, plan: MeasureP
 def run(campaign: Campaign) -> list[RunRecord]:
     """Run it in this process, in silence."""
     with Display(campaign.total_runs, Console(file=StringIO())) as display:
-        return run_campaign(campaign, display)
+        return list(run_campaign(campaign, display, Forecast(campaign, []), lambda pilot, records: pilot).records)
 
 
 def in_a_process(work: Callable[[], object]) -> multiprocessing.Process:

@@ -19,6 +19,7 @@ def said(**changes: object) -> str:
     ("changes", "line"),
     [
         ({"environment__packages": {"torch": "2.14.0"}}, "differ in software: torch 2.13.0 -&gt; 2.14.0"),
+        ({"environment__packages_sha256": "0" * 64}, "differ in software: other installed packages"),
         ({"environment__python": "3.12"}, "differ in software: Python 3.11 -&gt; 3.12"),
         ({"environment__accelerator_driver": "nvidia 590.1"}, "differ in software: driver None -&gt; nvidia 590.1"),
         ({"environment__source_sha256": "0" * 64}, "differ in software: fairchip itself"),

@@ -7,7 +7,7 @@ from made_up_cases import NOISE, case, sections
 
 from results.planning import runs_needed, targets
 from results.record import RunRecord
-from results.stats import Interval, mean_interval, paired_ratio
+from results.stats import Interval, mean_interval, paired_ratio, welch_ratio
 from results.summary import pilot_first, summarise, took_seconds
 
 
@@ -53,13 +53,13 @@ def test_a_comparison_says_who_planned_it() -> None:
     ((comparison,),) = [section.comparisons for section in sections(*records)]
     assert comparison.cost_ratio is not None
     assert comparison.cost_ratio.pilot == 5
-    assert "8 runs planned by the first 5" in comparison.sentence
+    assert "8 runs planned by a pilot of 5" in comparison.sentence
 
 
 def test_a_pilot_that_was_enough_is_an_ordinary_suite() -> None:
     ((comparison,),) = [s.comparisons for s in sections(planned(case("a", 1000.0), 5), planned(case("b", 900.0), 5))]
     assert comparison.cost_ratio is not None
-    assert comparison.cost_ratio.pilot == 0
+    assert comparison.cost_ratio.pilot is None
     assert "planned" not in comparison.sentence
 
 
@@ -81,7 +81,49 @@ def test_what_a_target_is_about() -> None:
     both = targets([*case("torch-cpu", 1000.0), *case("jax-cpu", 900.0, place__case_index=1)])
     assert list(both) == ["smoke: jax-cpu against torch-cpu"]
     assert list(targets(case("torch-cpu", 1000.0))) == ["smoke on torch-cpu"]
-    assert targets(case("torch-cpu", 1000.0, status="failed", reason="x", measurement=None)) == {}
+    failed = case("torch-cpu", 1000.0, status="failed", reason="x", measurement=None)
+    assert targets(failed) == {"smoke on torch-cpu": None}
+    assert targets([*failed, *case("jax-cpu", 900.0, place__case_index=1)]) == {
+        "smoke: jax-cpu against torch-cpu": None
+    }
+
+
+def test_a_pilot_whose_rounds_do_not_pair_plans_nothing() -> None:
+    """Each side lost other rounds: what is left would be planned by one method and judged by another."""
+    ours = [record for record in case("torch-cpu", 1000.0) if record.place.round not in (0, 1)]
+    theirs = [r for r in case("jax-cpu", 900.0, place__case_index=1) if r.place.round not in (2, 3)]
+    assert list(targets([*ours, *theirs]).values()) == [None]
+
+
+def test_a_lost_pilot_gives_no_verdict_and_the_reason() -> None:
+    """However many rounds follow: they were planned, and nobody knows by what."""
+    runs = [planned(case(name, 1000.0, 12), 5) for name in ("a", "b")]
+    left = [[record for record in side if record.place.round not in (0, 1, 2)] for side in runs]
+    ((comparison,),) = [section.comparisons for section in sections(*left)]
+    assert comparison.verdict == "none"
+    assert "only 2 rounds of the pilot" in comparison.sentence
+    none_left = [[record for record in side if record.place.round > 4] for side in runs]
+    ((comparison,),) = [section.comparisons for section in sections(*none_left)]
+    assert comparison.verdict == "none"
+
+
+@pytest.mark.parametrize("pilots", [(1, None), (1, 5), (2, 5), (None, 2), (0, 0)])
+def test_two_suites_of_which_one_lost_its_pilot(pilots: tuple[int | None, int | None]) -> None:
+    assert welch_ratio([0.0, 0.1, 0.2, 0.3, 0.1], [0.0, 0.1, 0.2, 0.3, 0.1], pilots).half_width is None
+
+
+def test_noisier_later_runs_widen_the_interval() -> None:
+    calm, wild = [0.01, -0.01, 0.0], [0.3, -0.3, 0.2, -0.2, 0.1, -0.1]
+    assert mean_interval([*calm, *wild], 3).half_width == pytest.approx(mean_interval([*calm, *wild]).half_width)
+    assert mean_interval([*wild, *calm], 6).half_width > mean_interval([*wild, *calm]).half_width
+
+
+def test_a_suite_before_its_end_says_so() -> None:
+    """Whoever looks again and again finds a difference in the end."""
+    ((comparison,),) = [s.comparisons for s in sections(case("a", 1000.0, 4), case("b", 900.0, 4))]
+    assert "INTERIM: 4 of 5 planned rounds are made" in comparison.sentence
+    ((whole,),) = [s.comparisons for s in sections(case("a", 1000.0), case("b", 900.0))]
+    assert "INTERIM" not in whole.sentence
 
 
 def test_the_time_a_run_took() -> None:

@@ -20,7 +20,8 @@ def test_they_stay_together() -> None:
     assert parting.worst >= 3
     assert parting.limit == pytest.approx(2e-5), "each may be 1e-5 off float64"
     said = parting_lines(parting)
-    assert "smoke fp32 on torch-cpu (as-is)" in said[1]
+    assert "smoke fp32 on torch-cpu (as-is), timed run 1" in said[1]
+    assert parting.together
     assert said[-1].startswith("TOGETHER over 20 steps, at most 4.0e-06 apart")
 
 
@@ -87,3 +88,10 @@ def test_what_cannot_be_compared_is_refused(ours: list, theirs: list | None, sai
 def test_the_run_with_the_most_steps_speaks_for_its_case() -> None:
     short = make_record(losses=[*TRUE[:5]], round_=1)
     assert len(part([short, make_record()]).deviations) == len(REFERENCE["losses"])
+
+
+def test_a_few_steps_show_nothing() -> None:
+    """A cold start has one step, which any model of that size may share."""
+    parting = part([make_record(losses=TRUE[:3])])
+    assert not parting.together
+    assert parting_lines(parting)[-1] == "UNKNOWN: only 3 of 20 steps are there to be compared"
