@@ -33,13 +33,16 @@ def _in_turns() -> Iterator[Scenario]:
 
 
 def _planned() -> Iterator[Scenario]:
-    """A pilot decides how many runs there are: of two cases that take turns, of two suites, of one case."""
+    """A pilot decides how many runs there are: of two cases that take turns, of two suites, of one case.
+
+    That the noise stays what it was in the pilot is assumed, and what it costs if it doubles is shown.
+    """
     for sd, target in ((0.02, 0.03), (0.03, 0.03), (0.04, 0.05), (0.005, 0.03)):
         same = partial(Scenario, process_sds=(sd, sd), target=target)
         yield same(setting=f"planned, {target:.0%}", claim="this machine", turns=True)
     turns = partial(Scenario, claim="this machine", process_sds=COMMON, target=0.03, turns=True)
     yield turns(setting="planned, 3%", drift=DRIFT)
-    yield turns(setting="noisier later", later_noise=2.0)
+    yield turns(setting="noisier later", later_noise=2.0, says="no")
     yield Scenario(setting="planned, 3%", claim="these suites", process_sds=COMMON, target=0.03)
     yield Scenario(
         setting="planned alone", claim="this machine", says="shown", process_sds=COMMON, alone=True, target=0.02
