@@ -4,7 +4,7 @@ An interrupted suite goes on where it stopped: finished rounds stand, the unfini
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -83,10 +83,8 @@ class _Stage:
 
     def run(self, campaign: Campaign) -> Made:
         """Every missing round of the campaign that its budget allows."""
-        there = {(record.place.role, record.place.round) for record in self._records}
-        for turns in rounds_of(schedule(campaign, self._standing.suite_id)):
-            if (turns[0].role, turns[0].round) in there:
-                continue
+        standing = replace(self._standing, kept=tuple(self._records))
+        for turns in rounds_of(standing.missing(schedule(campaign, standing.suite_id))):
             if not self._fits(campaign.budget, turns):
                 break
             try:
@@ -99,9 +97,10 @@ class _Stage:
 
     def _fits(self, budget: Budget | None, turns: Sequence[Turn]) -> bool:
         """Whether the round will be over before the budget is; one whose length nobody knows is tried."""
-        if budget is None or budget.left_seconds <= 0:
-            return budget is None
-        return not self._forecast.knows(turns) or self._forecast.seconds(turns) <= budget.left_seconds
+        if budget is None:
+            return True
+        needed = self._forecast.seconds(turns) if self._forecast.knows(turns) else 0.0
+        return needed < budget.left_seconds
 
     def _round(self, campaign: Campaign, turns: Sequence[Turn]) -> list[RunRecord]:
         records: list[RunRecord] = []

@@ -81,6 +81,7 @@ def _made(campaign: Campaign, forecast: Forecast, wish: Wish) -> Made:
     """What there is in the end; a suite that is whole already is left alone."""
 
     def lengthened(pilot: Campaign, records: Sequence[RunRecord]) -> Campaign:
+        """As long as the pilot asks for, said."""
         longer = replace(pilot, runs=_planned(pilot, records))
         announce(longer, forecast, wish.choice)
         return longer
