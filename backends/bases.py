@@ -7,7 +7,7 @@ The engine, and with it the framework, is imported when a session opens, not bef
 from collections.abc import Mapping, Sequence
 
 from backends.contract import Rank, Sampler, Session
-from backends.recipe import Recipe, resolve, shipped_recipe
+from backends.recipe import Recipe, shipped_recipe
 from workloads.spec import Workload
 
 
@@ -20,10 +20,10 @@ class EngineBackend:
 
     def recipes(self, workload: Workload) -> Mapping[str, Recipe]:
         """The shipped recipe, ``as-is``."""
-        return {"as-is": resolve(self.as_is(), workload)}
+        return {"as-is": self.as_is()}
 
     def as_is(self) -> Recipe:
-        """The recipe before it is resolved for a workload; a plug-in returns its own."""
+        """The recipe, its micro-batch still open; a plug-in returns its own."""
         return shipped_recipe(self.name)
 
     def samplers(self) -> Sequence[Sampler]:

@@ -27,6 +27,10 @@ class Availability:
     device_type: str
     """What the framework must report as its device's type, so that a hidden CPU fallback is caught."""
     device_count: int = 0
+    devices_per_chip: int = 1
+    """Devices that the framework sees of one chip: 4 on a Trainium2, whose cores work in pairs."""
+    process_per_device: bool = True
+    """Whether each of several devices has a process of its own (torch), or one process drives all (jax)."""
     reason: str = ""
     """Why not; empty if available."""
     fix: str = ""
@@ -39,7 +43,15 @@ class Rank:
 
     index: int = 0
     world_size: int = 1
+    """Processes of the job."""
     local_index: int = 0
+    devices: int = 1
+    """Devices that this process drives."""
+
+    @property
+    def all_devices(self) -> int:
+        """Devices of the job."""
+        return self.world_size * self.devices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +137,7 @@ class Backend(Protocol):
         ...
 
     def recipes(self, workload: Workload) -> Mapping[str, Recipe]:
-        """How to run a workload, by name; ``as-is`` is the shipped default."""
+        """How to run a workload, by name; ``as-is`` is the shipped default. The micro-batch may be left open (None)."""
         ...
 
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """torch and jax on the host's processors: the fallback that every machine has."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class JaxCpu(JaxBackend):
 
     def probe(self) -> Availability:
         """Available wherever jax is installed."""
-        return _probe("jax")
+        return replace(_probe("jax"), process_per_device=False)
 
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables, the compile cache, and the CPU platform only."""

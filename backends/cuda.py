@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,7 +38,8 @@ class JaxCuda(JaxBackend):
 
     def probe(self) -> Availability:
         """Available with a GPU and jax's CUDA plug-in."""
-        return _probe("jax", _jax_has_cuda, "pip install -U 'jax[cuda13]' (or cuda12 for drivers before 580)")
+        fix = "pip install -U 'jax[cuda13]' (or cuda12 for drivers before 580)"
+        return replace(_probe("jax", _jax_has_cuda, fix), process_per_device=False)
 
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables, the compile cache, and the CUDA platform only; TF32 off everywhere."""

@@ -1,7 +1,8 @@
 """The jax session, the same for every platform that jax reaches by name ("cpu", "cuda", ...).
 
 The whole optimizer step is one jitted function; parameters and optimizer state are donated to it. What
-changes from step to step enters as arrays. Nothing in it waits for the device; `losses` does.
+changes from step to step enters as arrays. Several devices are one mesh, over which the batch is spread and what
+the recipe's ``sharding`` names. Nothing in it waits for the device; `losses` does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from backends.contract import MemoryUse, Rank, Scalar, StepLoss
 from backends.errors import BackendError, OutOfMemory, Unavailable
 from backends.host import peak_resident_memory
+from backends.memory_plan import refuse_what_cannot_fit
 from backends.recipe import Recipe
 from workloads.data import Batch
 from workloads.models import llama_jax
@@ -48,30 +51,65 @@ class JaxSession:
         """
         self.workload, self.recipe, self._platform = workload, recipe, platform
         _refuse_unknown(workload, recipe)
+        assert rank.world_size == 1, "one process drives every device; its backend's probe must say so"
         jax.config.update("jax_default_matmul_precision", "highest")
         if workload.precision == "fp64":
             jax.config.update("jax_enable_x64", True)
-        self.device = _device(platform, rank)
+        self.mesh = Mesh(_devices(platform, rank), ("data",))
+        limit = None if platform == "cpu" else _memory_stat(self.device, "bytes_limit")
+        refuse_what_cannot_fit(workload, recipe, rank.all_devices, limit)
         self.numerics = Numerics.of(POLICIES[workload.precision], recipe.attention)
         with _memory_errors():
             self.parameters = self._build()
-            self._moments = tuple(jax.tree.map(jnp.zeros_like, self.parameters) for _ in range(2))
+            self._moments = tuple(self._zeros() for _ in range(2))
         self._compiles = _CompileCounter()
         self._step = self._jitted_step()
         self._pending: list[tuple[int, Array, Array]] = []
         self._probe = probe_products(self.numerics, self.device)
 
+    @property
+    def device(self) -> Any:
+        """The first of them."""
+        return self.mesh.devices[0]
+
     def _build(self) -> Tree:
         """The initial parameters on the device, copied tensor by tensor."""
         return {
-            name: jax.device_put(value.astype(self.numerics.master), self.device)
+            name: jax.device_put(value.astype(self.numerics.master), self._place(value.shape, "all"))
             for name, value in initial_parameters(self.workload.model, self.workload.seed)
         }
 
+    def _zeros(self) -> Tree:
+        """A moment of every parameter."""
+        return {
+            name: jnp.zeros(value.shape, value.dtype, device=self._place(value.shape, "optimizer", "all"))
+            for name, value in self.parameters.items()
+        }
+
+    def _place(self, shape: tuple[int, ...], *shared_by: str) -> NamedSharding:
+        """Spread over the devices along the first axis that they divide, if the recipe's sharding is one of these."""
+        count = self.mesh.size
+        axis = next((axis for axis, size in enumerate(shape) if size % count == 0), None)
+        if self.recipe.sharding not in shared_by or axis is None:
+            return NamedSharding(self.mesh, PartitionSpec())
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, "data"))
+
     def _jitted_step(self) -> Any:
-        loss = partial(llama_jax.loss, self.workload.model, self.numerics, rematerialise=self.recipe.rematerialise)
-        step = partial(train_step, loss, self.workload.optimizer)
-        return jax.jit(step, donate_argnums=(0, 1)) if self.recipe.compile == "whole" else step
+        step = partial(train_step, self._loss(), self.workload.optimizer)
+        if self.recipe.compile == "off":
+            return step
+        one = NamedSharding(self.mesh, PartitionSpec())
+        stays = jax.tree.map(lambda value: value.sharding, (self.parameters, self._moments))
+        return jax.jit(step, donate_argnums=(0, 1), out_shardings=(*stays, one, one))
+
+    def _loss(self) -> Any:
+        """The model's loss as the recipe wants it computed."""
+        length, wanted = self.workload.sequence_length, self.recipe.loss_part_tokens
+        share = (self.recipe.micro_batch or self.workload.global_batch // self.mesh.size) * length
+        least = 1 if wanted is None else -(-share // wanted)
+        parts = next((parts for parts in range(least, length) if length % parts == 0), length)
+        form = llama_jax.Form(rematerialise=self.recipe.rematerialise, loss=self.recipe.loss, loss_parts=parts)
+        return partial(llama_jax.loss, self.workload.model, self.numerics, form=form)
 
     def step(self, batch: Batch) -> None:
         """Enqueue one full optimizer step; returns before the device is done."""
@@ -82,10 +120,10 @@ class JaxSession:
         self._pending.append((batch.step, loss, norm))
 
     def _micro_batches(self, batch: Batch) -> tuple[Array, Array]:
-        """Inputs and targets on the device, each (micro-batches, sequences, positions)."""
-        size = self.recipe.micro_batch or len(batch.inputs)
-        shape = (-1, size, batch.inputs.shape[-1])
-        return tuple(jax.device_put(part.reshape(shape), self.device) for part in (batch.inputs, batch.targets))
+        """Inputs and targets, each (micro-batches, sequences, positions), sequences spread over the devices."""
+        size = (self.recipe.micro_batch or len(batch.inputs) // self.mesh.size) * self.mesh.size
+        shape, place = (-1, size, batch.inputs.shape[-1]), NamedSharding(self.mesh, PartitionSpec(None, "data"))
+        return tuple(jax.device_put(part.reshape(shape), place) for part in (batch.inputs, batch.targets))
 
     def _scalars(self, step: int) -> np.ndarray:
         """Learning rate and the two bias corrections, in the master type."""
@@ -94,8 +132,7 @@ class JaxSession:
 
     def gradients(self, batch: Batch) -> Tree:
         """Mean gradients of a batch by parameter name, before clipping; moves nothing. For tests."""
-        loss = partial(llama_jax.loss, self.workload.model, self.numerics, rematerialise=self.recipe.rematerialise)
-        return jax.jit(partial(mean_gradients, loss))(self.parameters, *self._micro_batches(batch))[1]
+        return jax.jit(partial(mean_gradients, self._loss()))(self.parameters, *self._micro_batches(batch))[1]
 
     def sync(self) -> None:
         """Wait for everything enqueued on the device."""
@@ -117,17 +154,17 @@ class JaxSession:
         return self._compiles.count
 
     def memory(self) -> MemoryUse | None:
-        """Peak of the device's allocator, or of the process where the device is the host."""
+        """Peak of the allocator of the device that needed most, or of the process where the device is the host."""
         if self.device.platform == "cpu":
             return peak_resident_memory()
-        stats = self.device.memory_stats() or {}
-        peak = stats.get("peak_bytes_in_use")
-        return None if peak is None else MemoryUse(peak_bytes=int(peak), source="jax memory_stats peak_bytes_in_use")
+        peaks = [_memory_stat(device, "peak_bytes_in_use") for device in self.mesh.devices.flat]
+        known = [peak for peak in peaks if peak is not None]
+        return MemoryUse(peak_bytes=max(known), source="jax memory_stats peak_bytes_in_use") if known else None
 
     def describe(self) -> Mapping[str, Scalar]:
         """What really runs."""
         first = next(iter(self.parameters.values()))
-        (device,) = first.devices()
+        device = next((one for one in first.devices() if one.platform != self.device.platform), self.device)
         return {
             "engine": "jax",
             "engine_version": jax.__version__,
@@ -137,7 +174,10 @@ class JaxSession:
             "master_dtype": str(first.dtype),
             "operand_dtype": str(self.numerics.operands),
             "attention": self.numerics.attention,
+            "loss": self.recipe.loss,
             "compile": self.recipe.compile,
+            "sharding": self.recipe.sharding,
+            "devices": self.mesh.size,
             "fallback": None,
             "optimizer": "fairchip AdamW, inside the jitted step",
             "host_threads": None,
@@ -230,20 +270,41 @@ def probe_products(numerics: Numerics, device: Any) -> dict[str, Scalar]:
 def _refuse_unknown(workload: Workload, recipe: Recipe) -> None:
     if POLICIES[workload.precision].rounded_to is not None:
         raise BackendError(f"precision {workload.precision} is emulated by torch-cpu only", "use another precision")
-    if recipe.attention not in llama_jax.ATTENTIONS:
-        raise BackendError(f"jax has no attention {recipe.attention!r}", f"known: {', '.join(llama_jax.ATTENTIONS)}")
+    choices = {
+        "attention": (recipe.attention, llama_jax.ATTENTIONS),
+        "loss": (recipe.loss, llama_jax.LOSSES),
+        "compile": (recipe.compile, ("whole", "off")),
+    }
+    for kind, (asked, known) in choices.items():
+        if asked not in known:
+            raise BackendError(f"jax has no {kind} {asked!r}", f"known: {', '.join(known)}")
     if recipe.threads is not None:
         raise BackendError("the jax engine cannot set a number of threads", "leave threads out of the recipe")
 
 
-def _device(platform: str, rank: Rank) -> Any:
+def _devices(platform: str, rank: Rank) -> list[Any]:
+    """As many as the process drives; a CPU is divided into so many."""
+    if platform == "cpu" and rank.devices > 1:
+        jax.config.update("jax_num_cpu_devices", rank.devices)
     try:
-        return jax.local_devices(backend=platform)[rank.local_index]
-    except (RuntimeError, IndexError) as error:
+        found = jax.local_devices(backend=platform)
+    except RuntimeError as error:
         first_line = (str(error).splitlines() or ["no device"])[0]
         raise Unavailable(
             f"jax {jax.__version__} finds no {platform} device: {first_line}", "see: fairchip doctor"
         ) from error
+    if len(found) < rank.devices:
+        raise Unavailable(
+            f"jax {jax.__version__} finds {len(found)} {platform} devices and {rank.devices} are asked for",
+            "see: fairchip doctor",
+        )
+    return found[: rank.devices]
+
+
+def _memory_stat(device: Any, name: str) -> int | None:
+    """A figure of the device's allocator, in bytes; None on a platform that does not tell."""
+    found = (device.memory_stats() or {}).get(name)
+    return None if found is None else int(found)
 
 
 class _CompileCounter:

@@ -1,10 +1,12 @@
-"""The torch session, the same for every device that torch reaches by name ("cpu", "cuda", ...).
+"""The torch session, the same for every device: what differs is in its `TorchDevice`.
 
-One step: forward and backward over the micro-batches, the mean gradient, its global norm, clipping,
-fused AdamW. Nothing in it waits for the device; `losses` does.
+One step: forward and backward over the micro-batches, the sum of gradients over processes, their mean, its
+global norm, clipping, AdamW. Nothing in it waits for the device; `losses` does.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -12,11 +14,13 @@ import torch
 from torch import Tensor
 
 from backends.contract import MemoryUse, Rank, Scalar, StepLoss
-from backends.errors import BackendError, OutOfMemory, Unavailable
-from backends.host import cxx_compiler, peak_resident_memory
+from backends.errors import BackendError, OutOfMemory
+from backends.memory_plan import refuse_what_cannot_fit
 from backends.recipe import Recipe
+from backends.torch_device import TorchDevice
+from backends.torch_sharding import compile_parts, of_recipe, own
 from workloads.data import Batch
-from workloads.models.llama_torch import ATTENTIONS, Llama, Numerics
+from workloads.models.llama_torch import ATTENTIONS, LOSSES, Llama, Numerics, loss_divisor
 from workloads.parameters import initial_parameters
 from workloads.precision import POLICIES
 from workloads.schedule import step_scalars
@@ -30,49 +34,55 @@ _CLIP_EPSILON = 1e-6
 class TorchSession:
     """One workload on one torch device. See `backends.contract.Session`."""
 
-    def __init__(self, workload: Workload, recipe: Recipe, device_type: str, rank: Rank) -> None:
+    def __init__(self, workload: Workload, recipe: Recipe, device: TorchDevice | str, rank: Rank) -> None:
         """Build model and optimizer on the device; blocks, compiles nothing.
 
+        ``device`` may be the mere type of one that torch itself drives completely ("cpu", "cuda").
+
         Raises:
-            BackendError: an attention that this engine does not implement.
+            BackendError: an attention or loss that this engine does not implement.
             Unavailable: torch finds no such device.
-            OutOfMemory: parameters do not fit.
+            OutOfMemory: parameters, gradients and optimizer state do not fit.
         """
-        self.workload, self.recipe = workload, recipe
-        if recipe.attention not in ATTENTIONS:
-            raise BackendError(f"torch has no attention {recipe.attention!r}", f"known: {', '.join(ATTENTIONS)}")
-        self._device_type, self._module = device_type, torch.get_device_module(device_type)
-        self.device = _device(device_type, rank)
+        self.workload, self.recipe, self.rank = workload, recipe, rank
+        _refuse_unknown(recipe)
+        self._on = TorchDevice(device) if isinstance(device, str) else device
+        self.device = self._on.take(rank)
+        refuse_what_cannot_fit(workload, recipe, rank.world_size, self._on.memory_bytes())
         if recipe.threads is not None:
             torch.set_num_threads(recipe.threads)
         torch.set_float32_matmul_precision("highest")
-        with _memory_errors():
+        torch._dynamo.config.automatic_dynamic_shapes = False
+        self._sharding = of_recipe(recipe.sharding, rank.world_size)
+        with self._memory_errors():
             self.model = self._build()
         self.optimizer = self._optimizer()
-        self._compile_fallback = _compile_fallback(recipe)
-        compiled = recipe.compile == "whole" and self._compile_fallback is None
-        self._loss = torch.compile(self.model, dynamic=False, fullgraph=True) if compiled else self.model
+        self._why_eager = None if recipe.compile == "off" else self._on.why_eager()
+        self._loss = self._compiled()
         self._pending: list[tuple[int, Tensor, Tensor]] = []
         self._probe = probe_products(self.model.numerics, self.device)
 
     def _build(self) -> Llama:
         """The model with its initial parameters, copied tensor by tensor."""
-        numerics = Numerics.of(POLICIES[self.workload.precision], self.recipe.attention)
-        with torch.device(self.device):
-            model = Llama(
-                self.workload.model,
-                self.workload.sequence_length,
-                numerics,
-                rematerialise=self.recipe.rematerialise,
-            )
-        own = dict(model.named_parameters())
+        make = partial(
+            Llama,
+            self.workload.model,
+            self.workload.sequence_length,
+            Numerics.of(POLICIES[self.workload.precision], self.recipe.attention),
+            rematerialise=self.recipe.rematerialise,
+            loss=self.recipe.loss,
+            loss_part_tokens=self.recipe.loss_part_tokens,
+        )
+        model = self._sharding.build(make, self.device)
+        memory = dict(model.named_parameters())
         with torch.no_grad():
             for name, value in initial_parameters(self.workload.model, self.workload.seed):
-                own.pop(name).copy_(torch.from_numpy(value))
-        assert not own, f"parameters without an initial value: {sorted(own)}"
+                (held,) = own([memory.pop(name)])
+                held.copy_(self._sharding.part(torch.from_numpy(value)))
+        assert not memory, f"parameters without an initial value: {sorted(memory)}"
         return model
 
-    def _optimizer(self) -> torch.optim.AdamW:
+    def _optimizer(self) -> torch.optim.Optimizer:
         rule = self.workload.optimizer
         parameters = list(self.model.parameters())
         groups = [
@@ -80,42 +90,64 @@ class TorchSession:
             {"params": [p for p in parameters if not is_decayed(p.shape)], "weight_decay": 0.0},
         ]
         betas = (rule.beta1, rule.beta2)
-        return torch.optim.AdamW(groups, lr=rule.learning_rate, betas=betas, eps=rule.epsilon, fused=True)
+        fused = self._on.has_fused_adamw
+        return self._sharding.optimizer(groups, lr=rule.learning_rate, betas=betas, eps=rule.epsilon, fused=fused)
+
+    def _compiled(self) -> Llama:
+        """What computes the loss: static shapes only, and no part of a graph that falls back to eager unseen."""
+        settings = {"backend": self._on.compile_backend, "dynamic": False, "fullgraph": True}
+        if self.recipe.compile == "parts" and self._why_eager is None:
+            compile_parts(self.model, **settings)
+        if self.recipe.compile == "whole" and self._why_eager is None:
+            return torch.compile(self.model, **settings)
+        return self.model
 
     def step(self, batch: Batch) -> None:
         """Enqueue one full optimizer step; returns before an asynchronous device is done."""
-        with _memory_errors():
+        with self._memory_errors():
             losses = [self._forward_backward(*micro_batch) for micro_batch in self._micro_batches(batch)]
             norm = self._clip(len(losses))
             self._update(batch.step)
-        self._pending.append((batch.step, torch.stack(losses).mean(), norm))
+        self._pending.append((batch.step, torch.stack(losses).mean() / self._of_mean, norm))
 
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
-        size = self.recipe.micro_batch or len(batch.inputs)
+        """This process's share of the batch, in pieces on the device."""
+        share = len(batch.inputs) // self.rank.world_size
+        mine = slice(self.rank.index * share, (self.rank.index + 1) * share)
+        size = self.recipe.micro_batch or share
         inputs, targets = (
-            torch.from_numpy(part).to(self.device, non_blocking=True) for part in (batch.inputs, batch.targets)
+            torch.from_numpy(part[mine]).to(self.device, non_blocking=True) for part in (batch.inputs, batch.targets)
         )
         return zip(inputs.split(size), targets.split(size), strict=True)
 
     def _forward_backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Add this micro-batch's mean gradient; the loss is not scaled before backward."""
+        """Add this micro-batch's gradient; the loss is scaled by powers of two only, see `loss_divisor`."""
         loss: Tensor = self._loss(inputs, targets)
         loss.backward()
         return loss.detach()
 
+    @property
+    def _of_mean(self) -> float:
+        """What the model's loss is of a micro-batch's mean: 1 where the number of its tokens is a power of two."""
+        sequences = self.recipe.micro_batch or self.workload.global_batch // self.rank.world_size
+        tokens = sequences * self.workload.sequence_length
+        return tokens / loss_divisor(tokens)
+
     def _clip(self, micro_batches: int) -> Tensor:
         """Make the gradients their mean over micro-batches, limited to the clip norm; returns the norm before."""
         gradients = self.gradients(micro_batches)
-        norm = total_norm(gradients)
+        norm = self._sharding.norm(gradients)
         limit = self.workload.optimizer.clip_norm
         torch._foreach_mul_(gradients, torch.clamp(limit / (norm + _CLIP_EPSILON), max=1.0))
         return norm
 
     def gradients(self, micro_batches: int = 1) -> list[Tensor]:
-        """The accumulated gradients, divided in place by the number of micro-batches, in parameter order."""
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        if micro_batches > 1:
-            torch._foreach_div_(gradients, micro_batches)
+        """The mean gradients of all processes' micro-batches, in place and in parameter order; each one's own share."""
+        gradients = own(p.grad for p in self.model.parameters() if p.grad is not None)
+        self._sharding.reduce(gradients)
+        divisor = micro_batches * self.rank.world_size * self._of_mean
+        if divisor != 1:
+            torch._foreach_div_(gradients, divisor)
         return gradients
 
     def _update(self, step: int) -> None:
@@ -127,29 +159,26 @@ class TorchSession:
 
     def sync(self) -> None:
         """Wait for everything enqueued on the device."""
-        self._module.synchronize()
+        self._on.synchronize()
 
     def losses(self) -> Sequence[StepLoss]:
         """Read back every step since the last call; blocks until they are done."""
         pending, self._pending = self._pending, []
         if not pending:
             return []
-        values = torch.stack([torch.stack(pair) for _, *pair in pending]).double().cpu().tolist()
+        values = torch.stack([torch.stack(pair) for _, *pair in pending]).cpu().double().tolist()
         return [
             StepLoss(step=step, loss=loss, gradient_norm=norm)
             for (step, *_), (loss, norm) in zip(pending, values, strict=True)
         ]
 
     def compiled_graphs(self) -> int | None:
-        """Graphs that Dynamo captured in this process; a recompile adds one."""
-        return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+        """Graphs compiled so far in this process; a recompile adds to them."""
+        return self._on.compiled_graphs()
 
     def memory(self) -> MemoryUse | None:
         """Peak of the device's allocator, or of the process where the device is the host."""
-        if self._device_type == "cpu":
-            return peak_resident_memory()
-        peak = int(self._module.max_memory_allocated())
-        return MemoryUse(peak_bytes=peak, source=f"torch.{self._device_type}.max_memory_allocated")
+        return self._on.memory()
 
     def describe(self) -> Mapping[str, Scalar]:
         """What really runs."""
@@ -158,13 +187,16 @@ class TorchSession:
             "engine": "torch",
             "engine_version": torch.__version__,
             "device_type": first.device.type,
-            "device_name": _device_name(self._module, self._device_type),
+            **self._on.describe(),
             "master_dtype": str(first.dtype).removeprefix("torch."),
             "operand_dtype": str(self.model.numerics.operands).removeprefix("torch."),
             "attention": self.model.numerics.attention,
-            "compile": "whole" if self._loss is not self.model else "off",
-            "fallback": self._compile_fallback,
-            "optimizer": "torch.optim.AdamW(fused=True)",
+            "loss": self.recipe.loss,
+            "compile": "off" if self._why_eager else self.recipe.compile,
+            "fallback": self._why_eager or self._on.hidden_fallback(),
+            "optimizer": f"torch.optim.AdamW(fused={self._on.has_fused_adamw})",
+            "sharding": self.recipe.sharding,
+            "devices": self.rank.world_size,
             "host_threads": torch.get_num_threads(),
             **self._probe,
         }
@@ -178,16 +210,18 @@ class TorchSession:
         """Drop model and compiled code, so that a second session in this process starts clean."""
         del self.model, self.optimizer, self._loss
         torch.compiler.reset()
+        self._on.close()
 
-
-def total_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """L2 norm over all gradients, from the norms of their rows; a scalar of their type.
-
-    One float32 norm over a whole matrix loses digits on a CPU (3e-5 of 2 M elements, which parity sees); a
-    norm of row norms does not, and takes no longer.
-    """
-    rows = [torch.linalg.vector_norm(gradient, dim=-1).reshape(-1) for gradient in gradients]
-    return torch.linalg.vector_norm(torch.cat(rows))
+    @contextmanager
+    def _memory_errors(self) -> Iterator[None]:
+        """Turns the device's ways of running out of memory into `OutOfMemory`."""
+        try:
+            yield
+        except Exception as error:
+            if not self._on.is_out_of_memory(error):
+                raise
+            first_line = (str(error).splitlines() or ["out of memory"])[0]
+            raise OutOfMemory(first_line, "use a smaller micro_batch in the recipe, or rematerialise") from error
 
 
 def probe_products(numerics: Numerics, device: torch.device) -> dict[str, Scalar]:
@@ -196,49 +230,25 @@ def probe_products(numerics: Numerics, device: torch.device) -> dict[str, Scalar
     A diagonal of 1 + 2^-k survives a product with the identity only if operands keep k fraction bits. A
     sum of 2^16 ones is exact only if partial sums are wider than bfloat16, which stops at 256.
     """
-    identity = torch.eye(64, dtype=numerics.master, device=device)
+    identity = torch.eye(64, dtype=numerics.master)
+
+    def product(left: Tensor, right: Tensor) -> Tensor:
+        """Computed on the device, looked at on the host, whose own arithmetic is beyond doubt."""
+        operands = (value.to(device).to(numerics.operands) for value in (left, right))
+        return torch.nn.functional.linear(*operands).cpu()
 
     def survives(bits: int) -> bool:
-        operand = (identity * (1 + 2.0**-bits)).to(numerics.operands)
-        product = torch.nn.functional.linear(operand, identity.to(numerics.operands))
-        return bool((product.diagonal() != 1).all())
+        return bool((product(identity * (1 + 2.0**-bits), identity).diagonal() != 1).all())
 
-    ones = torch.ones(64, 2**16, dtype=numerics.operands, device=device)
-    exact = bool((torch.nn.functional.linear(ones, ones) == 2**16).all())
+    ones = torch.ones(64, 2**16, dtype=numerics.master)
     kept = max((bits for bits in (52, 23, 10, 7) if survives(bits)), default=0)
-    return {"operand_fraction_bits": kept, "accumulation_exact": exact}
+    return {"operand_fraction_bits": kept, "accumulation_exact": bool((product(ones, ones) == 2**16).all())}
 
 
-def _device(device_type: str, rank: Rank) -> torch.device:
-    if device_type == "cpu":
-        return torch.device("cpu")
-    if not torch.get_device_module(device_type).is_available():
-        raise Unavailable(f"torch {torch.__version__} finds no {device_type} device", "see: fairchip doctor")
-    torch.get_device_module(device_type).set_device(rank.local_index)
-    return torch.device(device_type, rank.local_index)
-
-
-def _device_name(module: object, device_type: str) -> str:
-    name = getattr(module, "get_device_name", None)
-    return str(name()) if name is not None and device_type != "cpu" else device_type
-
-
-def _compile_fallback(recipe: Recipe) -> str | None:
-    """Why a recipe that asks for compilation runs eager here, or None."""
-    if recipe.compile == "off" or cxx_compiler() is not None:
-        return None
-    return "eager: torch.compile needs a C++ compiler and none was found"
-
-
-class _memory_errors:
-    """Turns torch's two ways of running out of memory into `OutOfMemory`."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error):
-            first_line = str(error).splitlines()[0] if str(error) else "out of memory"
-            raise OutOfMemory(first_line, "use a smaller micro_batch in the recipe, or rematerialise") from error
+def _refuse_unknown(recipe: Recipe) -> None:
+    for kind, asked, known in (("attention", recipe.attention, ATTENTIONS), ("loss", recipe.loss, LOSSES)):
+        if asked not in known:
+            raise BackendError(f"torch has no {kind} {asked!r}", f"known: {', '.join(known)}")
+    if recipe.compile == "whole" and recipe.loss_part_tokens is not None:
+        fault = "loss_part_tokens cuts the model, which compile = 'whole' wants in one piece"
+        raise BackendError(f"torch: {fault}", "set compile = 'parts'")

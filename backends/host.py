@@ -19,6 +19,11 @@ def peak_resident_memory() -> MemoryUse:
     return MemoryUse(peak_bytes=peak, source="largest resident set of the process")
 
 
+def available_cpus() -> int:
+    """Logical processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cxx_compiler() -> str | None:
     """The C++ compiler that torch.compile would use, or None: ``CXX``, else the usual names on PATH."""
     asked = os.environ.get("CXX")

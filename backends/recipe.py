@@ -17,7 +17,7 @@ from workloads.spec import Workload
 SHIPPED = "as-is"
 """Name and track of every backend's own recipe."""
 
-_LARGEST = {"micro_batch": 2**24, "micro_batch_tokens": 2**48, "threads": 2**12}
+_LARGEST = {"micro_batch": 2**24, "micro_batch_tokens": 2**48, "loss_part_tokens": 2**48, "threads": 2**12}
 """A workload has no more sequences and tokens in a step, a machine no more processors."""
 _LONGEST_VARIABLE = 10_000
 """Characters; the kernel takes 128 KiB for one variable (execve(2))."""
@@ -36,11 +36,19 @@ class Recipe:
     """Sequences per forward and backward pass; None until resolved for a workload."""
     micro_batch_tokens: int | None = None
     """Upper limit of tokens per pass, from which micro_batch is resolved; None: the whole global batch."""
-    compile: Literal["whole", "off"] = "whole"
+    compile: Literal["whole", "parts", "off"] = "whole"
+    """The model as one graph; embedding, each layer and the tail (norm, scores, loss) as a graph each; or eager."""
     attention: str = "product"
     """The engine's name of the attention computation; see the engine's model."""
+    loss: str = "cross-entropy"
+    """The engine's name of the form that the cross-entropy is written in; see the engine's model."""
+    loss_part_tokens: int | None = None
+    """Tokens whose scores over the vocabulary exist at a time; None: a micro-batch's."""
     rematerialise: bool = False
     """Recompute each layer's activations in the backward pass instead of keeping them."""
+    sharding: Literal["none", "optimizer", "all"] = "none"
+    """What several devices share out: nothing (each holds everything), the optimizer's state (ZeRO-1), or
+    parameters and gradients as well (ZeRO-3, torch's FSDP2)."""
     threads: int | None = None
     """Host threads of the framework; None: its default."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -90,7 +98,7 @@ def _check(recipe: Recipe, origin: str) -> None:
 
 def _faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """What cannot work whatever the workload is, each with a hint."""
-    for field_name in ("name", "attention"):
+    for field_name in ("name", "attention", "loss"):
         fault = fault_of_name(getattr(recipe, field_name))
         if fault is not None:
             yield f"{field_name} {fault}", f"give 1 to {LONGEST_NAME} printable characters"
@@ -110,19 +118,24 @@ def shipped_recipe(backend: str) -> Recipe:
     return load_recipe(Path(__file__).parent / "recipes" / f"{backend}.toml")
 
 
-def resolve(recipe: Recipe, workload: Workload) -> Recipe:
-    """The recipe with its micro-batch settled: the largest divisor of the global batch within the token limit.
+def resolve(recipe: Recipe, workload: Workload, world_size: int = 1) -> Recipe:
+    """The recipe with its micro-batch settled: the largest divisor of a device's batch within the token limit.
 
     Raises:
-        BackendError: a micro-batch that does not divide the global batch.
+        BackendError: a micro-batch that does not divide that batch, or devices that do not divide the global one.
     """
-    total = workload.global_batch
+    total, rest = divmod(workload.global_batch, world_size)
+    if rest or not total:
+        raise BackendError(
+            f"{world_size} devices do not divide the global batch of {workload.global_batch} sequences",
+            f"take a divisor of {workload.global_batch}",
+        )
     if recipe.micro_batch is None:
         limit = total if recipe.micro_batch_tokens is None else recipe.micro_batch_tokens // workload.sequence_length
         return replace(recipe, micro_batch=_largest_divisor(total, max(1, limit)))
     if recipe.micro_batch < 1 or total % recipe.micro_batch:
         raise BackendError(
-            f"micro_batch {recipe.micro_batch} does not divide the global batch {total}", "give a divisor"
+            f"micro_batch {recipe.micro_batch} does not divide the batch of {total} sequences", "give a divisor"
         )
     return recipe
 

@@ -103,6 +103,7 @@ def bench(
         "fairchip run --workload llama-tiny --policy bf16-mixed --backend torch-cpu --runs 3",
         "fairchip run --workload my.toml --data tokens.bin --backend torch-cpu",
         "fairchip run --workload smoke --recipe my-recipe.toml --backend torch-cpu",
+        "fairchip run --workload smoke --backend torch-cpu --devices 2 --runs 1",
         "fairchip run --workload llama-tiny --hf-config config.json --backend jax-cpu",
     )
 )
@@ -119,6 +120,9 @@ def run(
         Literal["uint16", "uint32"], typer.Option("--data-type", help="Type of its tokens.")
     ] = "uint16",
     recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe TOML instead of each backend's own.")] = None,
+    devices: Annotated[
+        int | None, typer.Option("--devices", min=1, help="Devices of one run; default: those of one chip.")
+    ] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, max=1000, help="Timed runs a case; three give a verdict.")] = 5,
     cold_starts: ColdStartsOption = 1,
     windows: WindowsOption = 8,
@@ -148,7 +152,8 @@ def run(
     choice = price_choice(instance, region, usd_per_hour, as_of)
     effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
     chosen = choose_workload(workload, policy, hf_config, data, data_type)
-    cases = [make_case(chosen, name, recipe) for name in dict.fromkeys([*backend, *(more_backends or [])])]
+    names = dict.fromkeys([*backend, *(more_backends or [])])
+    cases = [make_case(chosen, name, recipe, devices=devices or "chip") for name in names]
     campaign = _campaign(chosen.name, cases, _plan(cases, windows, time_limit), runs, cold_starts)
     wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again)
     raise typer.Exit(measure_and_compare(campaign, wish))

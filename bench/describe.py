@@ -103,6 +103,7 @@ def record_case(case: Case) -> RecordedCase:
         device_type=case.device_type,
         recipe=asdict(case.recipe) | {"environment": masked(case.recipe.environment)},
         world_size=case.world_size,
+        devices_per_chip=case.devices_per_chip,
         tokens_per_step=workload.tokens_per_step,
         parameters=parameter_count(workload.model),
         flops_per_token=flops_per_token(workload),

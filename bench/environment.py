@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from backends.host import small_text
+from backends.host import available_cpus, small_text
 from bench.identity import boot_id, host_id
 from bench.instance import detect_instance
 from bench.private_shapes import MASK, looks_secret
@@ -48,7 +48,7 @@ def read_environment(root: Path = Path("/")) -> Environment:
         kernel=platform.release(),
         python=platform.python_version(),
         cpu_model=_cpu_model(root),
-        logical_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1,
+        logical_cpus=available_cpus(),
         physical_cpus=psutil.cpu_count(logical=False),
         memory_bytes=psutil.virtual_memory().total,
         accelerator_driver=_driver(root),

@@ -34,9 +34,13 @@ class Case:
     device_type: str
     recipe: Recipe
     world_size: int = 1
+    """Devices that one run uses."""
+    devices_per_chip: int = 1
+    process_per_device: bool = True
 
     @property
     def name(self) -> str:
         """Short name for people."""
         recipe = "" if self.recipe.name == "as-is" else f" ({self.recipe.name})"
-        return f"{self.workload.name} {self.workload.precision} on {self.backend}{recipe}"
+        devices = f" x {self.world_size}" if self.world_size > 1 else ""
+        return f"{self.workload.name} {self.workload.precision} on {self.backend}{devices}{recipe}"

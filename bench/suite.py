@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from backends.contract import Backend
+from backends.contract import Availability, Backend
 from backends.errors import BackendError
+from backends.host import available_cpus
 from backends.recipe import Recipe, custom_recipe, resolve
 from backends.registry import availabilities, availability, load_backend
 from bench.errors import UsageError
@@ -35,8 +36,8 @@ class Suite:
     cold_starts: int = 1
     recipe: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Fields of a backend's as-is recipe that this suite replaces, by backend."""
-    devices: Literal["one", "all"] = "one"
-    """How many devices of the machine one run uses."""
+    devices: Literal["chip", "all"] = "chip"
+    """How many devices of the machine one run uses: those of one chip, or all."""
     plan: MeasurePlan = field(default_factory=MeasurePlan)
 
 
@@ -92,38 +93,56 @@ def suite_cases(suite: Suite) -> list[Case]:
     Raises:
         UsageError: nothing here can run it.
     """
-    if suite.devices == "all":
-        raise UsageError(
-            f"suite {suite.name} needs several devices in one run, which no backend drives yet", "use: --suite chip"
-        )
     backends = suite_backends(suite.device)
     if not backends:
         raise UsageError(f"suite {suite.name}: no {suite.device} backend is available here", "see: fairchip doctor")
     return [
-        make_case(find_workload(workload), backend, replacing=suite.recipe.get(backend))
+        make_case(find_workload(workload), backend, replacing=suite.recipe.get(backend), devices=suite.devices)
         for workload in suite.workloads
         for backend in backends
     ]
 
 
 def make_case(
-    workload: Workload, backend: str, recipe_file: Path | None = None, replacing: dict[str, Any] | None = None
+    workload: Workload,
+    backend: str,
+    recipe_file: Path | None = None,
+    replacing: dict[str, Any] | None = None,
+    devices: int | Literal["chip", "all"] = "chip",
 ) -> Case:
     """One case with its recipe resolved.
 
     Raises:
         BackendError: unknown backend, unreadable recipe, or one that does not fit the workload.
+        UsageError: more devices than there are.
     """
-    loaded = load_backend(backend)
+    loaded, found = load_backend(backend), availability(backend)
+    world_size = _world_size(backend, found, devices)
     recipe = _as_is(loaded, workload) if recipe_file is None else custom_recipe(recipe_file)
     if replacing:
         recipe = _replaced(recipe, replacing)
     return Case(
         workload=workload,
         backend=backend,
-        device_type=availability(backend).device_type,
-        recipe=resolve(recipe, workload),
+        device_type=found.device_type,
+        recipe=resolve(recipe, workload, world_size),
+        world_size=world_size,
+        devices_per_chip=found.devices_per_chip,
+        process_per_device=found.process_per_device,
     )
+
+
+def _world_size(backend: str, found: Availability, devices: int | Literal["chip", "all"]) -> int:
+    """How many devices are meant; one that is not available has none, and its run will say so."""
+    there = max(1, found.device_count)
+    if devices == "all":
+        return there
+    if devices == "chip":
+        return min(there, found.devices_per_chip)
+    limit = available_cpus() if found.device_type == "cpu" else there
+    if found.available and devices > limit:
+        raise UsageError(f"{backend}: {devices} devices are asked for and {limit} are here", "see: fairchip list")
+    return devices
 
 
 def _as_is(backend: Backend, workload: Workload) -> Recipe:

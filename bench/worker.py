@@ -11,18 +11,20 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backends.contract import Rank
+from backends.contract import Rank, Session
 from backends.errors import BackendError, OutOfMemory, Unavailable
 from backends.recipe import Recipe
 from backends.registry import load_backend
 from bench.measure import measure
 from bench.plan import Case, MeasurePlan
+from bench.ranks import LeadingSession, followers
 from bench.wall_clock import WallClock
 from results.record import Measurement, StartUp
 from workloads.data import batch_source
@@ -41,6 +43,9 @@ class Job(BaseModel):
     cache: Literal["cold", "warm"]
     plan: MeasurePlan
     clock: WallClock
+    processes: int = 1
+    """One for each device, or one for all: then it drives `devices`."""
+    devices: int = 1
 
 
 class Progress(BaseModel):
@@ -66,6 +71,7 @@ Event = Annotated[Progress | Result, Field(discriminator="kind")]
 
 def job_line(case: Case, cache: Literal["cold", "warm"], plan: MeasurePlan) -> str:
     """The job as the one line that the worker reads."""
+    processes, devices = (case.world_size, 1) if case.process_per_device else (1, case.world_size)
     job = {
         "workload": asdict(case.workload),
         "backend": case.backend,
@@ -73,6 +79,8 @@ def job_line(case: Case, cache: Literal["cold", "warm"], plan: MeasurePlan) -> s
         "cache": cache,
         "plan": asdict(plan),
         "clock": asdict(WallClock.now()),
+        "processes": processes,
+        "devices": devices,
     }
     return json.dumps(job) + "\n"
 
@@ -80,9 +88,9 @@ def job_line(case: Case, cache: Literal["cold", "warm"], plan: MeasurePlan) -> s
 def main() -> None:
     """Run the job on standard input; exits 0 whenever a result was sent, whatever it says."""
     started = time.perf_counter()
-    events = _claim_standard_output()
+    events = claim_standard_output()
     job = Job.model_validate_json(sys.stdin.readline())
-    _volunteer_for_the_out_of_memory_killer()
+    volunteer_for_the_out_of_memory_killer()
     _die_with_parent()
     _send(events, run(job, started, events))
 
@@ -91,22 +99,29 @@ def run(job: Job, started: float, events: TextIO) -> Result:
     """The job's result; an expected failure is a result too."""
     try:
         return Result(status="ok", measurement=_measured(job, started, events))
-    except Unavailable as error:
-        return Result(status="unavailable", reason=f"{error.message}; {error.hint}")
-    except OutOfMemory as error:
-        return Result(status="out-of-memory", reason=f"{error.message}; {error.hint}")
-    except (BackendError, WorkloadError) as error:
-        return Result(status="failed", reason=f"{error.message}; {error.hint}")
-    except MemoryError:
+    except (BackendError, WorkloadError, MemoryError) as error:
+        return failure(error)
+
+
+def failure(error: Exception) -> Result:
+    """How a run ends with this error."""
+    if isinstance(error, MemoryError):
         return Result(status="out-of-memory", reason="host memory exhausted; use a smaller micro_batch")
+    if not isinstance(error, BackendError | WorkloadError):
+        return Result(status="failed", reason=f"{type(error).__name__}: {error}")
+    status: Literal["unavailable", "out-of-memory", "failed"] = "failed"
+    if isinstance(error, Unavailable):
+        status = "unavailable"
+    elif isinstance(error, OutOfMemory):
+        status = "out-of-memory"
+    return Result(status=status, reason=f"{error.message}; {error.hint}")
 
 
 def _measured(job: Job, started: float, events: TextIO) -> Measurement:
     batches = batch_source(job.workload)
-    backend = load_backend(job.backend)
     _send(events, Progress(phase="opening", done=0, of=0))
     importing = time.perf_counter()
-    with backend.open(job.workload, job.recipe, Rank()) as session:
+    with _opened(job, events) as session:
         opened = time.perf_counter()
         start_up = StartUp(
             cache=job.cache,
@@ -125,7 +140,26 @@ def _measured(job: Job, started: float, events: TextIO) -> Measurement:
         )
 
 
-def _claim_standard_output() -> TextIO:
+@contextlib.contextmanager
+def _opened(job: Job, events: TextIO) -> Iterator[Session]:
+    """The session of all ranks; a follower that fails ends the job, since the others may wait for it for ever."""
+    backend = load_backend(job.backend)
+    if job.processes == 1:
+        with backend.open(job.workload, job.recipe, Rank(devices=job.devices)) as session:
+            yield session
+        return
+
+    def end(status: Literal["unavailable", "out-of-memory", "failed"], reason: str) -> None:
+        _send(events, Result(status=status, reason=reason))
+        os._exit(0)
+
+    with followers(job.model_dump_json() + "\n", job.processes, end) as others:
+        own = backend.open(job.workload, job.recipe, Rank(world_size=job.processes))
+        with LeadingSession(own, others) as session:
+            yield session
+
+
+def claim_standard_output() -> TextIO:
     """Keep the pipe to the parent for events; send everything else printed there to standard error."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -141,7 +175,7 @@ def _die_with_parent() -> None:
         subprocess.Popen(["sh", "-c", "cat >/dev/null; kill -KILL 0"], stdin=0, stdout=subprocess.DEVNULL)
 
 
-def _volunteer_for_the_out_of_memory_killer() -> None:
+def volunteer_for_the_out_of_memory_killer() -> None:
     """So that Linux ends this run, not the parent that records why."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

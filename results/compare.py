@@ -95,7 +95,13 @@ def _labels(groups: Mapping[tuple[str, ...], Sequence[RunRecord]], several_sides
 def _name(records: Sequence[RunRecord]) -> str:
     case, hosts = records[0].case, len(machines(records))
     recipe = case.recipe.get("name", "as-is")
-    return case.backend + ("" if recipe == "as-is" else f" ({recipe})") + (f" on {hosts} hosts" if hosts > 1 else "")
+    devices = f" x {case.world_size}" if case.world_size > 1 else ""
+    return (
+        case.backend
+        + devices
+        + ("" if recipe == "as-is" else f" ({recipe})")
+        + (f" on {hosts} hosts" if hosts > 1 else "")
+    )
 
 
 def require_comparable(sides: Mapping[str, Sequence[RunRecord]]) -> None:

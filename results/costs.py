@@ -137,10 +137,10 @@ def known_instance(name: str | None) -> Instance | None:
 
 def _idle(summary: CaseSummary, instance: Instance) -> str:
     case, rented = summary.first.case, instance.accelerator_count or 0
-    used = 0 if case.device_type == "cpu" else case.world_size
+    used = 0 if case.device_type == "cpu" else case.chips
     if used >= rented:
         return ""
-    return f"used {used} of {rented} {instance.accelerator} of {instance.name}; the cost charges all"
+    return f"used {used:g} of {rented} {instance.accelerator} of {instance.name}; the cost charges all"
 
 
 def _book_prices(book: PriceBook, instance: str, choice: PriceChoice) -> dict[str, PriceObservation | MissingPrice]:

@@ -189,11 +189,11 @@ def flops_limit(record: RunRecord) -> tuple[float | None, str]:
         return None, f"no peak is defined for precision {case.precision}"
     stated = measured.session.get("peak_flops_per_second")
     if isinstance(stated, int | float) and stated > 0:
-        return stated * case.world_size, f"stated by the backend: {measured.session.get('peak_source')}"
+        return stated * case.chips, f"stated by the backend: {measured.session.get('peak_source')}"
     peak = peak_flops(str(measured.session.get("device_name")), case.peak_dtype)
     if isinstance(peak, MissingPeak):
         return None, peak.reason
-    return peak.flops_per_second * case.world_size, f"dense {peak.dtype} peak of {peak.device}"
+    return peak.flops_per_second * case.chips, f"dense {peak.dtype} peak of {peak.device}"
 
 
 def cpu_ceiling(logical_cpus: int, precision: str) -> float:

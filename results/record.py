@@ -5,8 +5,8 @@ numbers only: no secret, account, serial number, user name or home path.
 
 Format history (every version loads for ever; tests/golden holds a file of each):
     1   first format; what no run can have measured (results/fields.py, windows that overlap, tokens that are no whole
-        steps) was once accepted and is refused now; device_samples, wall_seconds, place.pilot_runs and
-        place.target_half_width came later and may be missing
+        steps) was once accepted and is refused now; device_samples, wall_seconds, place.pilot_runs,
+        place.target_half_width and case.devices_per_chip came later and may be missing
 """
 
 import hashlib
@@ -201,6 +201,9 @@ class Case(Strict):
     device_type: Text
     recipe: JsonTable
     world_size: Positive
+    """Devices that the run used, as the framework counts them."""
+    devices_per_chip: Positive = 1
+    """What the framework counts on one chip: 4 on a Trainium2, whose cores work in pairs."""
     tokens_per_step: Positive
     parameters: Count
     flops_per_token: dict[str, Positive]
@@ -211,6 +214,11 @@ class Case(Strict):
     """Least the precision policy allows."""
     expected_first_loss: Number
     """ln(vocabulary) plus half the variance of the initial logits."""
+
+    @property
+    def chips(self) -> float:
+        """Chips that the run used, or parts of one: what is rented, and what a data sheet's peak is of."""
+        return self.world_size / self.devices_per_chip
 
     @model_validator(mode="after")
     def _is_itself(self) -> "Case":

@@ -213,7 +213,7 @@ def _utilisation(records: Sequence[RunRecord]) -> Utilisation:
     peak = peak_flops(str(measured.session.get("device_name")), case.peak_dtype)
     if isinstance(peak, MissingPeak):
         return Utilisation(fraction=None, basis=peak.reason)
-    achieved = _geometric_mean(map(achieved_flops, records)) / case.world_size
+    achieved = _geometric_mean(map(achieved_flops, records)) / case.chips
     return Utilisation(
         fraction=achieved / peak.flops_per_second,
         basis=f"{HEADLINE_CONVENTION}, of {peak.flops_per_second / 1e12:g} TFLOP/s, dense {peak.dtype}, {peak.device}",

@@ -1,5 +1,6 @@
 """Recipes are data; devices are recognised without a framework."""
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from workloads.catalog import find_workload
 @pytest.mark.parametrize("name", ["torch-cpu", "jax-cpu", "torch-cuda", "jax-cuda"])
 def test_every_built_in_backend_ships_its_recipe_as_data(name: str) -> None:
     assert name in backend_entry_points()
-    recipe = load_backend(name).recipes(find_workload("llama-3.2-1b-2k"))["as-is"]
+    workload = find_workload("llama-3.2-1b-2k")
+    recipe = load_backend(name).recipes(workload)["as-is"]
     assert (recipe.name, recipe.track) == ("as-is", "as-is")
-    assert recipe.micro_batch is not None
+    assert resolve(recipe, workload).micro_batch is not None
 
 
 def test_the_micro_batch_is_the_largest_divisor_within_the_limit() -> None:
@@ -27,8 +29,11 @@ def test_the_micro_batch_is_the_largest_divisor_within_the_limit() -> None:
     assert resolve(Recipe(micro_batch_tokens=10000), workload).micro_batch == 4
     assert resolve(Recipe(micro_batch_tokens=1), workload).micro_batch == 1
     assert resolve(Recipe(), workload).micro_batch == 256
+    assert resolve(Recipe(micro_batch_tokens=10000), workload, world_size=128).micro_batch == 2
     with pytest.raises(BackendError, match="does not divide"):
         resolve(Recipe(micro_batch=7), workload)
+    with pytest.raises(BackendError, match="3 devices do not divide the global batch of 256 sequences"):
+        resolve(Recipe(), workload, world_size=3)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,8 @@ def test_tf32_is_off_and_no_other_platform_may_answer(tmp_path: Path) -> None:
 
 def test_a_missing_compiler_makes_torch_eager_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     engine_torch = pytest.importorskip("backends.engine_torch", exc_type=ImportError)
-    monkeypatch.setattr(engine_torch, "cxx_compiler", lambda: None)
+    torch_device = importlib.import_module("backends.torch_device")
+    monkeypatch.setattr(torch_device, "cxx_compiler", lambda: None)
     workload = find_workload("smoke")
     recipe = resolve(Recipe(compile="whole"), workload)
     with engine_torch.TorchSession(workload, recipe, "cpu", Rank()) as session:

@@ -13,6 +13,7 @@ from backends.engine_torch import TorchSession  # noqa: E402
 from backends.recipe import Recipe, resolve  # noqa: E402
 from workloads.data import batch_source  # noqa: E402
 from workloads.models import llama_numpy  # noqa: E402
+from workloads.models.llama_torch import ATTENTIONS, LOSSES  # noqa: E402
 from workloads.parameters import as_dict  # noqa: E402
 
 EAGER = Recipe(compile="off")
@@ -38,13 +39,32 @@ def test_first_loss_is_numpys(session_class: type, tied_head: bool) -> None:
     assert abs(first.loss - true) <= 1e-12 * true
 
 
-@pytest.mark.parametrize("attention", ["product", "sdpa", "sdpa-master"])
-def test_every_torch_attention_is_the_same_mathematics(attention: str) -> None:
-    workload = small_workload()
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *(Recipe(compile="off", attention=attention) for attention in ATTENTIONS),
+        *(Recipe(compile="off", loss=loss, loss_part_tokens=part) for loss in LOSSES for part in (None, 96, 7)),
+        Recipe(compile="off", loss_part_tokens=10, micro_batch=1, rematerialise=True),
+        Recipe(compile="parts", attention="sdpa-contiguous", loss="logsumexp"),
+        Recipe(compile="parts", loss_part_tokens=24, rematerialise=True),
+    ],
+)
+@pytest.mark.parametrize("tied_head", [False, True])
+def test_every_torch_recipe_is_the_same_mathematics(recipe: Recipe, tied_head: bool) -> None:
+    workload = small_workload(tied_head=tied_head)
     base = run_steps(TorchSession, workload, EAGER, steps=5)
-    assert (
-        deviation(run_steps(TorchSession, workload, Recipe(compile="off", attention=attention), steps=5), base) < 1e-10
-    )
+    assert deviation(run_steps(TorchSession, workload, recipe, steps=5), base) < 1e-10
+
+
+def test_parts_are_compiled_once_for_all_layers_and_steps() -> None:
+    """Embedding, tail, and one graph that both layers share."""
+    workload = small_workload("fp32")
+    recipe = resolve(Recipe(compile="parts"), workload)
+    with TorchSession(workload, recipe, "cpu", Rank()) as session:
+        batches, before = batch_source(workload), session.compiled_graphs()
+        for step in range(3):
+            session.step(batches(step))
+        assert session.compiled_graphs() - before == 3
 
 
 @pytest.mark.parametrize("attention", ["product", "sdpa"])
@@ -54,6 +74,13 @@ def test_every_jax_attention_is_the_same_mathematics(attention: str) -> None:
     base = run_steps(JaxSession, workload, JITTED, steps=5)
     limit = 1e-10 if attention == "product" else 1e-5
     assert deviation(run_steps(JaxSession, workload, Recipe(attention=attention), steps=5), base) < limit
+
+
+@pytest.mark.parametrize("recipe", [Recipe(loss="masked"), Recipe(loss_part_tokens=10), Recipe(compile="off")])
+def test_every_jax_recipe_is_the_same_mathematics(recipe: Recipe) -> None:
+    workload = small_workload()
+    base = run_steps(JaxSession, workload, JITTED, steps=5)
+    assert deviation(run_steps(JaxSession, workload, recipe, steps=5), base) < 1e-10
 
 
 @pytest.mark.parametrize("session_class", [TorchSession, JaxSession])

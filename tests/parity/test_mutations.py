@@ -33,7 +33,7 @@ MUTATIONS = {
         "heads.to(cosine.dtype)[..., ::2], heads.to(cosine.dtype)[..., 1::2]",
     ),
     "rotary sign": (TORCH_MODEL, "first * cosine - second * sine", "first * cosine + second * sine"),
-    "RMS epsilon": (TORCH_MODEL, "keepdim=True) + self.epsilon", "keepdim=True) + 1e-6"),
+    "RMS epsilon": (TORCH_MODEL, "keepdim=True) + epsilon", "keepdim=True) + 1e-6"),
     "causal mask": (TORCH_MODEL, "masked_fill(~causal", "masked_fill(causal & ~causal"),
     "attention scale": (TORCH_MODEL, "q.shape[-1] ** -0.5", "q.shape[-1] ** -0.49"),
     "key-value head mapping": (
@@ -41,14 +41,15 @@ MUTATIONS = {
         "part.repeat_interleave(group, dim=1)",
         "part.repeat(1, group, 1, 1)",
     ),
-    "loss mean": (TORCH_MODEL, "targets.flatten().long())", 'targets.flatten().long(), reduction="sum")'),
+    "loss mean": (TORCH_MODEL, "self.tail(stream, wanted, *weights) / divisor", "self.tail(stream, wanted, *weights)"),
+    "loss of an odd number of tokens": (TORCH_ENGINE, "return tokens / loss_divisor(tokens)", "return 1.0"),
     "activation": (TORCH_MODEL, "F.silu(", "F.gelu("),
     "missing residual": (TORCH_MODEL, "return stream + self.mlp(", "return self.mlp("),
-    "missing final norm": (TORCH_MODEL, "normed = self.model.norm(stream)", "normed = stream"),
+    "missing final norm": (TORCH_MODEL, "rms_norm(stream, norm, self.epsilon)", "stream"),
     "frequency scaling": (
         TORCH_MODEL,
-        "rotary_tables(model, sequence_length)",
-        "rotary_tables(__import__('dataclasses').replace(model, rotary_scaling=None), sequence_length)",
+        "rotary_tables(self.shape, self.sequence_length)",
+        "rotary_tables(__import__('dataclasses').replace(self.shape, rotary_scaling=None), self.sequence_length)",
     ),
     "AdamW epsilon": (TORCH_ENGINE, "eps=rule.epsilon", "eps=1e-7"),
     "AdamW beta2": (TORCH_ENGINE, "betas = (rule.beta1, rule.beta2)", "betas = (rule.beta1, 0.951)"),
@@ -74,7 +75,7 @@ MUTATIONS = {
         "(heads.astype(cosine.dtype)[..., ::2], heads.astype(cosine.dtype)[..., 1::2])",
     ),
     "jax causal mask": (JAX_MODEL, "jnp.tri(positions, dtype=bool)", "jnp.ones((positions, positions), dtype=bool)"),
-    "jax loss mean": (JAX_MODEL, "jnp.mean(normaliser - chosen)", "jnp.sum(normaliser - chosen)"),
+    "jax loss mean": (JAX_MODEL, "of_part(stream, targets) / targets.size", "of_part(stream, targets)"),
     "jax RMS epsilon": (JAX_MODEL, "keepdims=True) + epsilon", "keepdims=True) + 1e-6"),
     "jax key-value head mapping": (
         JAX_MODEL,
@@ -120,14 +121,16 @@ def test_an_untied_copy_of_a_tied_head_is_caught(monkeypatch: pytest.MonkeyPatch
     session = _mutated_session(
         monkeypatch,
         TORCH_MODEL,
-        "normed, self.model.embed_tokens.weight)",
-        "normed, self.model.embed_tokens.weight.detach())",
+        "return self.model.embed_tokens.weight if",
+        "return self.model.embed_tokens.weight.detach() if",
     )
     assert deviation(run_steps(session, workload, EAGER), truth) > LIMIT
 
 
 def test_a_wrong_mean_over_micro_batches_is_caught(true_trajectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = _mutated_session(monkeypatch, TORCH_ENGINE, "torch._foreach_div_(gradients, micro_batches)", "pass")
+    session = _mutated_session(
+        monkeypatch, TORCH_ENGINE, "micro_batches * self.rank.world_size", "self.rank.world_size"
+    )
     assert deviation(run_steps(session, small_workload(), MICRO), true_trajectory) > LIMIT
 
 

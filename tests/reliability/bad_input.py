@@ -71,9 +71,14 @@ MISTAKES = (
     Mistake(name="an unknown workload", arguments=(*RUN, "bytes5m"), said=("unknown workload 'bytes5m'", "bytes-5m")),
     Mistake(name="an unknown suite", arguments=("bench", "--suite", "smok"), said=("unknown suite 'smok'", "smoke")),
     Mistake(
-        name="a suite that no machine can run yet",
+        name="a suite of accelerators where there are none",
         arguments=("bench", "--suite", "node"),
-        said=("several devices", "chip"),
+        said=("no accelerator backend", "doctor"),
+    ),
+    Mistake(
+        name="more devices than there are",
+        arguments=("run", "--workload", "smoke", "--backend", "torch-cpu", "--devices", "100000"),
+        said=("100000 devices", "list"),
     ),
     Mistake(name="one side to compare", arguments=("compare", "one"), said=("two or more", "report")),
     Mistake(

@@ -6,6 +6,7 @@ heads, G = H / K, W head width.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from workloads.spec import Model
 Parameters = Mapping[str, Array]
 
 ATTENTIONS = ("product", "sdpa")
+LOSSES = ("cross-entropy", "masked")
 
 
 @dataclass(frozen=True)
@@ -36,36 +38,74 @@ class Numerics:
         return Numerics(jnp.dtype(policy.master), jnp.dtype(policy.operands), attention)
 
 
+@dataclass(frozen=True)
+class Form:
+    """How it is computed, which changes no mathematics."""
+
+    rematerialise: bool = False
+    """Recompute each layer's activations in the backward pass."""
+    loss: str = "cross-entropy"
+    """``cross-entropy`` takes the target's score out with a gather, ``masked`` without one."""
+    loss_parts: int = 1
+    """Equal parts of the positions whose scores exist one after the other."""
+
+
 def loss(
-    model: Model,
-    numerics: Numerics,
-    parameters: Parameters,
-    inputs: Array,
-    targets: Array,
-    rematerialise: bool = False,
+    model: Model, numerics: Numerics, parameters: Parameters, inputs: Array, targets: Array, form: Form = Form()
 ) -> Array:
     """Mean next-token cross-entropy in nats, a scalar of the master type, of int32 tokens (B, T) twice."""
-    scores = logits(model, numerics, parameters, inputs, rematerialise).astype(numerics.master)
-    normaliser = jax.nn.logsumexp(scores, axis=-1)
-    chosen = jnp.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
-    return jnp.mean(normaliser - chosen)
+    stream = _stream(model, numerics, parameters, inputs, form)
+    of_part = partial(_summed_loss, model, numerics, parameters, form.loss)
+    if form.loss_parts == 1:
+        return of_part(stream, targets) / targets.size
+
+    def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
+        return total + jax.checkpoint(of_part)(*part), None
+
+    parts = tuple(_parts(whole, form.loss_parts) for whole in (stream, targets))
+    total, _ = jax.lax.scan(add, jnp.zeros((), numerics.master), parts)
+    return total / targets.size
 
 
-def logits(
-    model: Model, numerics: Numerics, parameters: Parameters, inputs: Array, rematerialise: bool = False
+def _parts(whole: Array, count: int) -> Array:
+    """(B, T, ...) -> (count, B, T / count, ...)."""
+    return jnp.moveaxis(whole.reshape(whole.shape[0], count, -1, *whole.shape[2:]), 1, 0)
+
+
+def _summed_loss(
+    model: Model, numerics: Numerics, parameters: Parameters, form: str, stream: Array, targets: Array
 ) -> Array:
+    scores = _scores(model, numerics, parameters, stream).astype(numerics.master)
+    if form == "masked":
+        places = jnp.arange(scores.shape[-1], dtype=targets.dtype)
+        chosen = jnp.where(places == targets[..., None], scores, 0).sum(-1)
+    else:
+        chosen = jnp.take_along_axis(scores, targets[..., None], axis=-1)[..., 0]
+    return jnp.sum(jax.nn.logsumexp(scores, axis=-1) - chosen)
+
+
+def logits(model: Model, numerics: Numerics, parameters: Parameters, inputs: Array) -> Array:
     """Scores of the next token (B, T, V) in the operands' type."""
+    return _scores(model, numerics, parameters, _stream(model, numerics, parameters, inputs, Form()))
+
+
+def _scores(model: Model, numerics: Numerics, parameters: Parameters, stream: Array) -> Array:
+    normed = _rms_norm(stream, parameters[FINAL_NORM], model.norm_epsilon)
+    return product(numerics, normed, parameters[EMBEDDING if model.tied_head else HEAD])
+
+
+def _stream(model: Model, numerics: Numerics, parameters: Parameters, inputs: Array, form: Form) -> Array:
+    """What the layers make of the tokens: (B, T, D) before the final norm."""
     tables = tuple(jnp.asarray(table, numerics.master) for table in rotary_tables(model, inputs.shape[-1]))
 
     def block(stream: Array, weights: Parameters) -> Array:
         return _block(model, numerics, weights, stream, tables)
 
-    run = jax.checkpoint(block) if rematerialise else block
+    run = jax.checkpoint(block) if form.rematerialise else block
     stream = parameters[EMBEDDING][inputs]
     for layer in range(model.layers):
         stream = run(stream, _of_layer(parameters, layer))
-    normed = _rms_norm(stream, parameters[FINAL_NORM], model.norm_epsilon)
-    return product(numerics, normed, parameters[EMBEDDING if model.tied_head else HEAD])
+    return stream
 
 
 def _of_layer(parameters: Parameters, layer: int) -> dict[str, Array]:

@@ -16,7 +16,8 @@ from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
 from workloads.spec import Model
 
-ATTENTIONS = ("product", "sdpa", "sdpa-master")
+ATTENTIONS = ("product", "sdpa", "sdpa-master", "sdpa-contiguous")
+LOSSES = ("cross-entropy", "logsumexp", "masked")
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Numerics:
     master: torch.dtype
     operands: torch.dtype
     attention: str
-    """``product`` (two matrix products and a softmax), ``sdpa`` (the fused kernel on the operands' type)
-    or ``sdpa-master`` (the fused kernel on the master type)."""
+    """``product`` (two matrix products and a softmax), ``sdpa`` (the fused kernel on the operands' type),
+    ``sdpa-master`` (the fused kernel on the master type) or ``sdpa-contiguous`` (as ``sdpa``, each head copied to
+    adjacent memory first: Neuron's compiler refuses a transposed view)."""
     rounded_to: torch.dtype | None = None
 
     @staticmethod
@@ -80,8 +82,13 @@ class Norm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.weight.dtype)
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
+        return rms_norm(x, self.weight, self.epsilon)
+
+
+def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    """In the weight's type, which is the master type."""
+    x = x.to(weight.dtype)
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon) * weight
 
 
 class Attention(nn.Module):
@@ -110,7 +117,8 @@ class Attention(nn.Module):
 
     def _heads(self, flat: Tensor) -> Tensor:
         """(B, T, H W) -> (B, H, T, W)."""
-        return flat.unflatten(-1, (-1, self.width)).transpose(1, 2)
+        heads = flat.unflatten(-1, (-1, self.width)).transpose(1, 2)
+        return heads.contiguous() if self.numerics.attention == "sdpa-contiguous" else heads
 
 
 def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -178,36 +186,125 @@ class Embedding(nn.Module):
         return F.embedding(tokens, self.weight)
 
 
+class Tail(nn.Module):
+    """Final norm, scores and cross-entropy; its weights are given, so that it runs on any part of the tokens.
+
+    ``loss`` names the form of one mathematics: ``cross-entropy`` (torch's own), ``logsumexp`` (less the target's
+    score, which keeps no log-softmax) or ``masked`` (the same without a gather, which some compilers get wrong).
+    """
+
+    def __init__(self, epsilon: float, numerics: Numerics, loss: str) -> None:
+        super().__init__()
+        self.epsilon, self.numerics, self.loss = epsilon, numerics, loss
+
+    def forward(self, stream: Tensor, targets: Tensor, norm: Tensor, head: Tensor) -> Tensor:
+        """Summed cross-entropy in nats, a scalar of the master type: (N, D), int32 (N), (D) and (V, D)."""
+        scores = self.numerics.linear(rms_norm(stream, norm, self.epsilon), head).to(self.numerics.master)
+        if self.loss == "cross-entropy":
+            return F.cross_entropy(scores, targets.long(), reduction="sum")
+        if self.loss == "masked":
+            places = torch.arange(scores.shape[-1], dtype=targets.dtype, device=scores.device)
+            chosen = torch.where(places == targets[:, None], scores, 0.0).sum(-1)
+        else:
+            chosen = scores.gather(-1, targets.long()[:, None])[:, 0]
+        return (scores.logsumexp(-1) - chosen).sum()
+
+
+class _InParts(torch.autograd.Function):
+    """A tail part by part: the gradients of each are taken at once, so that the scores of one part exist at a time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, tail: nn.Module, tokens: int, divisor: int, stream: Tensor, targets: Tensor, *weights: Tensor
+    ) -> Tensor:
+        loss = torch.zeros((), dtype=weights[0].dtype, device=stream.device)
+        of_stream, of_weights = [], [torch.zeros_like(weight) for weight in weights]
+        for part, wanted in zip(stream.split(tokens), targets.split(tokens), strict=True):
+            leaves = [leaf.detach().requires_grad_() for leaf in (part, *weights)]
+            with torch.enable_grad():
+                of_part = tail(leaves[0], wanted, *leaves[1:]) / divisor
+            first, *others = torch.autograd.grad(of_part, leaves)
+            of_stream.append(first)
+            torch._foreach_add_(of_weights, others)
+            loss += of_part.detach()
+        ctx.save_for_backward(torch.cat(of_stream), *of_weights)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        of_stream, *of_weights = (saved * gradient for saved in ctx.saved_tensors)
+        return None, None, None, of_stream, None, *of_weights
+
+
+def loss_divisor(tokens: int) -> int:
+    """The largest power of two that is at most the number of tokens.
+
+    Gradients are scaled by a power of two alone before they are propagated: that is exact in every type, and a
+    compiler of Neuron's returned wrong gradients for other scales (torch-neuronx 2.12.3, third-party report, 2026-08).
+    """
+    return int(2 ** (tokens.bit_length() - 1))
+
+
 class Llama(nn.Module):
-    """The whole model; ``forward`` gives the mean loss of one micro-batch.
+    """The whole model; ``forward`` gives the loss of one micro-batch.
 
     Parameters are uninitialised until the caller copies them in (names of workloads/shapes.py).
     """
 
-    def __init__(self, model: Model, sequence_length: int, numerics: Numerics, rematerialise: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        sequence_length: int,
+        numerics: Numerics,
+        *,
+        rematerialise: bool = False,
+        loss: str = "cross-entropy",
+        loss_part_tokens: int | None = None,
+    ) -> None:
         super().__init__()
         self.model = Decoder(model, numerics)
         self.lm_head = None if model.tied_head else Linear(model.dim, model.vocab_size, numerics)
-        self.numerics, self.rematerialise = numerics, rematerialise
-        for name, table in zip(("cosine", "sine"), rotary_tables(model, sequence_length), strict=True):
-            self.register_buffer(name, torch.tensor(table, dtype=numerics.master), persistent=False)
+        self.tail = Tail(model.norm_epsilon, numerics, loss)
+        self.shape, self.sequence_length, self.numerics = model, sequence_length, numerics
+        self.rematerialise, self.loss_part_tokens = rematerialise, loss_part_tokens
+        for name in ("cosine", "sine"):
+            table = torch.empty(sequence_length, model.head_width // 2, dtype=numerics.master)
+            self.register_buffer(name, table, persistent=False)
+        self.fill_tables()
+
+    def fill_tables(self) -> None:
+        """Compute the rotary tables; to be called again after memory was given to a model built without."""
+        for own, table in zip((self.cosine, self.sine), rotary_tables(self.shape, self.sequence_length), strict=True):
+            own.copy_(torch.from_numpy(table))
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy in nats, a scalar of the master type, of int32 tokens (B, T) twice."""
-        scores = self.logits(inputs).to(self.numerics.master)
-        return F.cross_entropy(scores.flatten(0, 1), targets.flatten().long())
+        """Cross-entropy of int32 tokens (B, T) twice, summed and divided by `loss_divisor`; of the master type.
+
+        That is the mean, in nats, where the number of tokens is a power of two.
+        """
+        stream, wanted = self.stream(inputs).flatten(0, 1), targets.flatten()
+        divisor, weights = loss_divisor(wanted.numel()), (self.model.norm.weight, self.head_weight)
+        if self.loss_part_tokens is None:
+            return self.tail(stream, wanted, *weights) / divisor
+        return _InParts.apply(self.tail, self.loss_part_tokens, divisor, stream, wanted, *weights)
+
+    @property
+    def head_weight(self) -> Tensor:
+        """(V, D)."""
+        return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Scores of the next token (B, T, V) in the operands' type."""
+        return self.numerics.linear(self.model.norm(self.stream(inputs)), self.head_weight)
+
+    def stream(self, inputs: Tensor) -> Tensor:
+        """What the layers make of int32 tokens (B, T): (B, T, D) before the final norm."""
         stream = self.model.embed_tokens(inputs)
         for block in self.model.layers:
             stream = self._run(block, stream)
-        normed = self.model.norm(stream)
-        if self.lm_head is not None:
-            return self.lm_head(normed)
-        return self.numerics.linear(normed, self.model.embed_tokens.weight)
+        return stream
 
     def _run(self, block: nn.Module, stream: Tensor) -> Tensor:
         if self.rematerialise:
-            return checkpoint(block, stream, self.cosine, self.sine, use_reentrant=False)
+            return checkpoint(block, stream, self.cosine, self.sine, use_reentrant=False, preserve_rng_state=False)
         return block(stream, self.cosine, self.sine)

@@ -1,0 +1,200 @@
+"""Several processes as one session: the leader measures, and its followers do each step with it.
+
+The leader is the worker that the runner started. It starts a follower for every further device, with the variables
+that `torchrun` sets (PyTorch documentation, "torchrun (Elastic Launch)"), tells each what to do line by line, and
+waits for all of them wherever it waits for its own device. So one clock times one job, and what is proven idle is
+every device of it.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from queue import SimpleQueue
+from types import TracebackType
+from typing import IO, Any, Literal, Self
+
+from backends.contract import MemoryUse, Scalar, Session, StepLoss
+from workloads.data import Batch
+
+FOLLOWER = (sys.executable, "-P", "-m", "bench.follower")
+
+Failed = Callable[[Literal["unavailable", "out-of-memory", "failed"], str], None]
+"""Told the status and the reason when a follower cannot go on."""
+
+
+def rank_variables(index: int, world_size: int, port: int) -> dict[str, str]:
+    """What a process of the job finds in its environment; all of them run on one machine."""
+    return {
+        "RANK": str(index),
+        "LOCAL_RANK": str(index),
+        "WORLD_SIZE": str(world_size),
+        "LOCAL_WORLD_SIZE": str(world_size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+@contextlib.contextmanager
+def followers(job_line: str, world_size: int, failed: Failed) -> Iterator[Sequence["Follower"]]:
+    """Start a follower for every rank but our own, and put our own rank's variables in place.
+
+    They end with the block, or when we do. ``failed`` is called from another thread.
+    """
+    port = free_port()
+    os.environ.update(rank_variables(0, world_size, port))
+    started: list[Follower] = []
+    try:
+        for index in range(1, world_size):
+            started.append(Follower(index, job_line, rank_variables(index, world_size, port), failed))
+        yield started
+    finally:
+        for follower in started:
+            follower.end()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens at just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Follower:
+    """A process of another rank, as the leader sees it."""
+
+    def __init__(self, index: int, job_line: str, variables: Mapping[str, str], failed: Failed) -> None:
+        self.index, self._failed, self._ending = index, failed, False
+        self._answers: SimpleQueue[Any] = SimpleQueue()
+        self._process = subprocess.Popen(
+            FOLLOWER,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **variables},
+            text=True,
+            encoding="utf-8",
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._send(job_line)
+
+    def tell(self, action: str, step: int | None = None) -> None:
+        """Have it do something; returns at once."""
+        self._send(json.dumps([action, step]) + "\n")
+
+    def answer(self) -> Any:
+        """What it said to the oldest action that is answered; blocks until it does."""
+        return self._answers.get()
+
+    def end(self) -> None:
+        """Let it close its session and exit; one that does not is killed."""
+        self._ending = True
+        with contextlib.suppress(OSError):
+            _pipe(self._process.stdin).close()
+        try:
+            self._process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, line: str) -> None:
+        """One that is gone is told of by `_listen`."""
+        stdin = _pipe(self._process.stdin)
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(line)
+            stdin.flush()
+
+    def _listen(self) -> None:
+        for line in _pipe(self._process.stdout):
+            said = json.loads(line)
+            if "failed" in said:
+                self._failed(said["failed"], f"rank {self.index}: {said['reason']}")
+            else:
+                self._answers.put(said["answer"])
+        if not self._ending:
+            code = self._process.wait()
+            self._failed("failed", f"rank {self.index} ended with {f'signal {-code}' if code < 0 else f'exit {code}'}")
+
+
+class LeadingSession:
+    """The leader's session and its followers' as one. See `backends.contract.Session`."""
+
+    def __init__(self, session: Session, others: Sequence[Follower]) -> None:
+        self._session, self._others = session, others
+
+    def step(self, batch: Batch) -> None:
+        """Every rank does its part of the step; returns without waiting for the others."""
+        for other in self._others:
+            other.tell("step", batch.step)
+        self._session.step(batch)
+
+    def sync(self) -> None:
+        """Until every rank's device is done."""
+        self._ask("sync", self._session.sync)
+
+    def losses(self) -> Sequence[StepLoss]:
+        """Mean over ranks, whose shares of the batch are equally large; the norm is one and the same."""
+        own, *others = self._ask("losses", self._session.losses)
+        rows = [own, *([StepLoss(**one) for one in other] for other in others)]
+        return [_mean(of_step) for of_step in zip(*rows, strict=True)]
+
+    def compiled_graphs(self) -> int | None:
+        """Of all ranks together."""
+        counts = self._ask("compiled_graphs", self._session.compiled_graphs)
+        return None if None in counts else sum(counts)
+
+    def memory(self) -> MemoryUse | None:
+        """Of the device that needed most."""
+        own, *others = self._ask("memory", self._session.memory)
+        uses = [own, *(other and MemoryUse(**other) for other in others)]
+        known = [use for use in uses if use is not None]
+        return max(known, key=lambda use: use.peak_bytes, default=None)
+
+    def describe(self) -> Mapping[str, Scalar]:
+        """The leader's, with what any other rank says differently."""
+        own, *others = self._ask("describe", self._session.describe)
+        told = dict(own)
+        for other, said in zip(self._others, others, strict=True):
+            told |= {name: value for name, value in said.items() if name in DECISIVE and value != own.get(name)}
+            told |= {
+                f"rank_{other.index}_{name}": value
+                for name, value in said.items()
+                if name not in DECISIVE and value != own.get(name)
+            }
+        return told
+
+    def _ask(self, action: str, own: Callable[[], Any]) -> list[Any]:
+        """The same of every rank, all at work at the same time; ours first."""
+        for other in self._others:
+            other.tell(action)
+        return [own(), *(other.answer() for other in self._others)]
+
+    def __enter__(self) -> Self:
+        self._session.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for other in self._others:
+            other.tell("close")
+        self._session.__exit__(kind, error, trace)
+
+
+DECISIVE = frozenset({"device_type", "fallback", "operand_fraction_bits", "accumulation_exact"})
+"""What a gate looks at: if one rank's differs from the leader's, the job's does."""
+
+
+def _mean(of_step: Sequence[StepLoss]) -> StepLoss:
+    first = of_step[0]
+    return StepLoss(
+        step=first.step, loss=sum(one.loss for one in of_step) / len(of_step), gradient_norm=first.gradient_norm
+    )
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None, "a follower's standard input and output are pipes"
+    return pipe
