@@ -87,6 +87,13 @@ class Sampler(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Ends what reading has started, children and threads; nothing is read afterwards. Returns within seconds.
+
+        Called once, also if nothing was read, and from another thread than `read`, which may hang meanwhile.
+        """
+        ...
+
 
 class Session(Protocol):
     """One workload open on one backend in one process; a context manager."""

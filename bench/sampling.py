@@ -1,7 +1,9 @@
 """Watches the machine from outside the timed process while a worker runs: the host, and what a backend can read."""
 
+import contextlib
 import math
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -13,7 +15,7 @@ from results.record import DeviceSample, HostSample
 
 PERIOD_SECONDS = 1.0
 LAST_SAMPLE_SECONDS = 5.0
-"""A sampler that hangs in its driver is left behind; it must not hold up the suite."""
+"""A sampler that hangs in its driver is left behind; it must not hold up the suite. The same for closing."""
 
 
 class Watch:
@@ -53,6 +55,22 @@ class Watch:
     ) -> None:
         self._stop.set()
         self._thread.join(LAST_SAMPLE_SECONDS)
+        close_samplers(self._samplers)
+
+
+def close_samplers(samplers: Sequence[Sampler]) -> None:
+    """Close each in a thread of its own: one that hangs or fails keeps none of the others open."""
+    threads = [threading.Thread(target=_close, args=(sampler,), daemon=True) for sampler in samplers]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + LAST_SAMPLE_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+
+
+def _close(sampler: Sampler) -> None:
+    with contextlib.suppress(Exception):
+        sampler.close()
 
 
 def read_devices(samplers: Sequence[Sampler], unix_seconds: float) -> Iterator[DeviceSample]:

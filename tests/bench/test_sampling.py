@@ -18,11 +18,17 @@ class Told:
     def read(self) -> Mapping[str, float | None]:
         return {"clock_mhz": 1980.0, "power_watts": math.nan, "throttled": None}
 
+    def close(self) -> None:
+        pass
+
 
 class Broken:
     name = "broken"
 
     def read(self) -> Mapping[str, float | None]:
+        raise OSError("the driver is gone")
+
+    def close(self) -> None:
         raise OSError("the driver is gone")
 
 
@@ -31,6 +37,9 @@ class Garbage:
 
     def read(self) -> Mapping[str, float | None]:
         return ["no", "table"]  # type: ignore[return-value]
+
+    def close(self) -> None:
+        pass
 
 
 def test_what_fails_or_is_no_number_is_left_out() -> None:
@@ -57,6 +66,41 @@ def test_a_sampler_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) ->
     with Watch(os.getpid(), [Hanging()]):
         time.sleep(1.1)
     assert time.monotonic() - began < 5
+
+
+class Closable(Told):
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_every_sampler_is_closed_once_also_beside_one_that_fails() -> None:
+    first, last = Closable(), Closable()
+    with Watch(os.getpid(), [first, Broken(), last]):
+        assert (first.closed, last.closed) == (0, 0)
+    assert (first.closed, last.closed) == (1, 1)
+
+
+def test_samplers_are_closed_when_the_run_is_interrupted() -> None:
+    sampler = Closable()
+    with pytest.raises(KeyboardInterrupt), Watch(os.getpid(), [sampler]):
+        raise KeyboardInterrupt
+    assert sampler.closed == 1
+
+
+def test_one_that_hangs_while_closing_is_left_behind_and_keeps_no_other_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(Told):
+        def close(self) -> None:
+            time.sleep(30)
+
+    monkeypatch.setattr("bench.sampling.LAST_SAMPLE_SECONDS", 0.5)
+    began, other = time.monotonic(), Closable()
+    with Watch(os.getpid(), [Hanging(), other]):
+        pass
+    assert time.monotonic() - began < 5
+    assert other.closed == 1
 
 
 def test_other_work_is_seen() -> None:
