@@ -41,8 +41,18 @@ _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 class JaxSession:
     """One workload on one jax platform. See `backends.contract.Session`."""
 
-    def __init__(self, workload: Workload, recipe: Recipe, platform: str, rank: Rank) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        recipe: Recipe,
+        platform: str,
+        rank: Rank,
+        facts: Mapping[str, Scalar] | None = None,
+        memory_bytes: int | None = None,
+    ) -> None:
         """Build parameters and optimizer state on the device; blocks, compiles nothing of the step.
+
+        ``facts`` is what a backend knows of its device better than jax, ``memory_bytes`` that of one device.
 
         Raises:
             BackendError: a recipe or precision that this engine does not implement.
@@ -56,8 +66,9 @@ class JaxSession:
         if workload.precision == "fp64":
             jax.config.update("jax_enable_x64", True)
         self.mesh = Mesh(_devices(platform, rank), ("data",))
+        self._facts = facts or {}
         limit = None if platform == "cpu" else _memory_stat(self.device, "bytes_limit")
-        refuse_what_cannot_fit(workload, recipe, rank.all_devices, limit)
+        refuse_what_cannot_fit(workload, recipe, rank.all_devices, memory_bytes or limit)
         self.numerics = Numerics.of(POLICIES[workload.precision], recipe.attention)
         with _memory_errors():
             self.parameters = self._build()
@@ -178,6 +189,7 @@ class JaxSession:
             "compile": self.recipe.compile,
             "sharding": self.recipe.sharding,
             "devices": self.mesh.size,
+            **self._facts,
             "fallback": None,
             "optimizer": "fairchip AdamW, inside the jitted step",
             "host_threads": None,

@@ -61,6 +61,7 @@ class TorchSession:
         self._loss = self._compiled()
         self._pending: list[tuple[int, Tensor, Tensor]] = []
         self._probe = probe_products(self.model.numerics, self.device)
+        self._on.begin()
 
     def _build(self) -> Llama:
         """The model with its initial parameters, copied tensor by tensor."""

@@ -51,6 +51,8 @@ class Recipe:
     parameters and gradients as well (ZeRO-3, torch's FSDP2)."""
     threads: int | None = None
     """Host threads of the framework; None: its default."""
+    near_device: bool = False
+    """Each process stays on the processors of its device's NUMA node, where the backend knows them."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables set before the interpreter starts."""
 

@@ -1,6 +1,7 @@
 """What the torch engine asks of a device. The default serves every device that torch itself drives completely."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -27,11 +28,7 @@ class TorchDevice:
             Unavailable: torch finds no such device.
         """
         if rank.world_size > 1:
-            torch.distributed.init_process_group(
-                torch.distributed.get_default_backend_for_device(self.type),
-                rank=rank.index,
-                world_size=rank.world_size,
-            )
+            join(torch.distributed.get_default_backend_for_device(self.type), rank)
         if self.type == "cpu":
             if rank.world_size > 1:
                 torch.set_num_threads(max(1, available_cpus() // rank.world_size))
@@ -44,6 +41,10 @@ class TorchDevice:
         """The device of that number, made the process's own."""
         self._module.set_device(index)
         return torch.device(self.type, index)
+
+    def begin(self) -> None:
+        """The session stands: what runs from now on is the step. Blocks until all before is done."""
+        self.synchronize()
 
     def synchronize(self) -> None:
         """Wait for everything enqueued."""
@@ -89,3 +90,13 @@ class TorchDevice:
         """Leave the group of processes."""
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def join(collectives: str, rank: Rank) -> None:
+    """Join the group of processes; blocks until all are there.
+
+    The runner limits the time of a run, so a collective may wait as long as it takes the others to compile.
+    """
+    torch.distributed.init_process_group(
+        collectives, rank=rank.index, world_size=rank.world_size, timeout=timedelta(days=1)
+    )

@@ -1,0 +1,75 @@
+"""What the backends on Neuron ask before they call themselves available, and the variables that they share."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from backends.contract import Availability
+from backends.errors import BackendError
+from backends.neuron.machine import NeuronMachine, read_machine
+
+INDEX = "https://pip.repos.neuron.amazonaws.com"
+COMPILER = "neuronx-cc"
+
+
+@cache
+def machine(root: Path) -> NeuronMachine | None:
+    """The Neuron side of this machine, asked once a process: neuron-ls takes its time."""
+    return read_machine(root)
+
+
+def compiler_folder() -> Path | None:
+    """Where neuronx-cc is: on PATH, or beside the interpreter, whose environment need not be active."""
+    beside = shutil.which(COMPILER, path=str(Path(sys.executable).parent))
+    found = shutil.which(COMPILER) or beside
+    return Path(found).parent if found else None
+
+
+def available(device_type: str, found: NeuronMachine, *, process_per_device: bool) -> Availability:
+    """As many devices as the machine has logical cores."""
+    cores = found.logical_cores_per_chip or 1
+    return Availability(
+        available=True,
+        device_type=device_type,
+        device_count=len(found.chips) * cores,
+        devices_per_chip=cores,
+        process_per_device=process_per_device,
+    )
+
+
+def no_chip(device_type: str) -> Availability:
+    """There is no Neuron device here."""
+    return unavailable(device_type, "no Neuron device: /dev has no neuron0", "run on a trn1, trn2 or trn3 instance")
+
+
+def no_compiler(device_type: str) -> Availability:
+    """The first operation would wait for it for ever, without a word."""
+    fix = f"pip install 'neuronx-cc>=2' --extra-index-url {INDEX}"
+    return unavailable(device_type, f"{COMPILER} is neither on PATH nor beside the interpreter", fix)
+
+
+def unavailable(device_type: str, reason: str, fix: str) -> Availability:
+    """Why not, and what would help."""
+    return Availability(available=False, device_type=device_type, reason=reason, fix=fix)
+
+
+def common_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """A recipe's variables, and what every Neuron stack needs for honest numbers.
+
+    Casts are said to be off by default, and older pages say otherwise: they are switched off in words. Rounding is
+    to nearest, as on every other device. The compiler is found even where the environment is not active.
+
+    Raises:
+        BackendError: a compiler flag that would make the cache another than the runner's.
+    """
+    flags = variables.get("NEURON_CC_FLAGS", "")
+    if "--cache_dir" in flags:
+        raise BackendError("NEURON_CC_FLAGS has --cache_dir, but the runner chooses the cache", "leave it out")
+    if "--auto-cast" not in flags:
+        flags = f"{flags} --auto-cast=none".strip()
+    folder = compiler_folder()
+    path = {} if folder is None or shutil.which(COMPILER) else {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    return {**variables, "NEURON_CC_FLAGS": flags, "NEURON_RT_STOCHASTIC_ROUNDING_EN": "0", **path}
