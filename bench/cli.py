@@ -24,6 +24,7 @@ from bench.options import (
     OutOption,
     PolicyOption,
     PrecisionOption,
+    RecipeOption,
     RegionOption,
     StrictOption,
     TimeLimitOption,
@@ -119,7 +120,7 @@ def run(
     data_type: Annotated[
         Literal["uint16", "uint32"], typer.Option("--data-type", help="Type of its tokens.")
     ] = "uint16",
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe TOML instead of each backend's own.")] = None,
+    recipe: RecipeOption = None,
     devices: Annotated[
         int | None, typer.Option("--devices", min=1, help="Devices of one run; default: those of one chip.")
     ] = None,
@@ -168,7 +169,7 @@ def aa(
     ] = None,
     backend: Annotated[str | None, typer.Option("--backend", help="Default: the first that is available.")] = None,
     policy: PolicyOption = None,
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="Recipe TOML instead of the backend's own.")] = None,
+    recipe: RecipeOption = None,
     runs: Annotated[int, typer.Option("--runs", min=1, max=1000, help="Timed runs of each of the two halves.")] = 5,
     cold_starts: ColdStartsOption = 0,
     out: OutOption = None,

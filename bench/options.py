@@ -41,6 +41,9 @@ DollarsOption = Annotated[
 PolicyOption = Annotated[
     Literal["fp32", "bf16-mixed"] | None, typer.Option("--policy", help="Numerics, instead of the workload's own.")
 ]
+RecipeOption = Annotated[
+    str | None, typer.Option("--recipe", help="A recipe's TOML file, or the name of another that the backend ships.")
+]
 ColdStartsOption = Annotated[int, typer.Option("--cold-starts", min=0, max=100, help="Cold starts a case.")]
 WindowsOption = Annotated[int, typer.Option("--windows", min=1, max=10000, help="Timed windows a run.")]
 TimeLimitOption = Annotated[float, typer.Option("--time-limit", min=1.0, max=1e6, help="Seconds a run may take.")]

@@ -43,7 +43,7 @@ EXACT = frozenset(
 workload, whose sha256 is the digest and which names nothing but the data that fairchip ships."""
 
 _VERSION_FIELD = re.compile(r"^environment\.packages\.|(?:version|driver)$")
-_VERSION = re.compile(r"(?:[a-z]+ )?\d+(?:\.\d+)*+")
+_VERSION = re.compile(r"(?:[a-z]+ )?\d+(?:\.\d+)*+(?:[+-][0-9a-z]{1,20})?")
 
 _TERMINAL_ORDERS = re.compile(r"\x1b\[[0-9;?]*+[ -/]*+[@-~]|[\x00-\x08\x0e-\x1f\x7f]")
 _PART = r"/++[^\s/:\"'<>|,;()\[\]{}]++"

@@ -1,6 +1,7 @@
 """What a person sees while a suite runs, on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
+import threading
 import time
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from results.gates import lost_by, tokens_per_second, waits_for_parity
 from results.record import Gate, RunRecord
 
+STILL_SECONDS = 60.0
+"""How long plain lines may be silent: a first step may compile for many minutes."""
+
 
 class Display:
     """Follows the runs of one suite; a context manager."""
@@ -19,6 +23,7 @@ class Display:
         self._console = console or Console(stderr=True, highlight=False)
         self._total, self._done, self._began = total_runs, 0, time.monotonic()
         self._title, self._found = "", 0
+        self._phase, self._since, self._over = "", time.monotonic(), threading.Event()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
@@ -33,9 +38,12 @@ class Display:
 
     def __enter__(self) -> Self:
         self._bar.start()
+        if not self._console.is_interactive:
+            threading.Thread(target=self._say_still, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         with contextlib.suppress(OSError):  # the terminal may be what has gone
             self._bar.stop()
 
@@ -50,16 +58,27 @@ class Display:
     def start(self, case: str, role: str, number: int) -> None:
         """A run begins."""
         self._title = f"{case}, cold start" if role == "cold-start" else f"{case}, run {number + 1}"
+        self._phase, self._since = "starting", time.monotonic()
         self._bar.update(self._task, description=self._title)
 
     def progress(self, phase: str, done: int, of: int) -> None:
         """A run tells what it does."""
         amount = f" {done}/{of}" if of else ""
+        if phase != self._phase:
+            self._phase, self._since = phase, time.monotonic()
         self._bar.update(self._task, description=f"{self._title}: {phase}{amount}")
+
+    def _say_still(self) -> None:
+        """A line a minute while one phase of a run goes on."""
+        while not self._over.wait(STILL_SECONDS):
+            lasted = time.monotonic() - self._since
+            if self._phase and lasted >= STILL_SECONDS:
+                with contextlib.suppress(OSError):
+                    self._console.print(f"{self._title}: {self._phase} for {minutes(lasted)} so far", markup=False)
 
     def finish(self, record: RunRecord) -> None:
         """A run ended."""
-        self._done += 1
+        self._done, self._phase = self._done + 1, ""
         left = (time.monotonic() - self._began) / (self._done - self._found) * (self._total - self._done)
         note = f"about {minutes(left)} left" if self._done < self._total else ""
         self._bar.update(self._task, advance=1, left=note)

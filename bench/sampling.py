@@ -74,11 +74,12 @@ def _close(sampler: Sampler) -> None:
 
 
 def read_devices(samplers: Sequence[Sampler], unix_seconds: float) -> Iterator[DeviceSample]:
-    """One sample of each; none of one that fails, which must not end the run that it watches."""
+    """One sample of each that tells something; none of one that fails, which must not end the run that it watches."""
     for sampler in samplers:
         try:
             told: dict[str, Scalar] = {str(name): _finite(value) for name, value in sampler.read().items()}
-            yield DeviceSample(unix_seconds=unix_seconds, sampler=str(sampler.name), values=told)
+            if told:
+                yield DeviceSample(unix_seconds=unix_seconds, sampler=str(sampler.name), values=told)
         except Exception:
             continue
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
@@ -24,7 +23,7 @@ def twice(
     workload: str | None,
     backend: str | None,
     policy: Literal["fp32", "bf16-mixed"] | None,
-    recipe: Path | None,
+    recipe: str | None,
 ) -> list[Case]:
     """The case that is named, or the first of the suite, as two: A and B.
 

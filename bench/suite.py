@@ -106,11 +106,11 @@ def suite_cases(suite: Suite) -> list[Case]:
 def make_case(
     workload: Workload,
     backend: str,
-    recipe_file: Path | None = None,
+    recipe_name: str | None = None,
     replacing: dict[str, Any] | None = None,
     devices: int | Literal["chip", "all"] = "chip",
 ) -> Case:
-    """One case with its recipe resolved.
+    """One case with its recipe resolved: the backend's own, another that it ships by that name, or a file's.
 
     Raises:
         BackendError: unknown backend, unreadable recipe, or one that does not fit the workload.
@@ -118,7 +118,7 @@ def make_case(
     """
     loaded, found = load_backend(backend), availability(backend)
     world_size = _world_size(backend, found, devices)
-    recipe = _as_is(loaded, workload) if recipe_file is None else custom_recipe(recipe_file)
+    recipe = _recipe(loaded, workload, recipe_name)
     if replacing:
         recipe = _replaced(recipe, replacing)
     return Case(
@@ -145,10 +145,12 @@ def _world_size(backend: str, found: Availability, devices: int | Literal["chip"
     return devices
 
 
-def _as_is(backend: Backend, workload: Workload) -> Recipe:
-    """The backend's own recipe; a plug-in may fail in any way."""
+def _recipe(backend: Backend, workload: Workload, name: str | None) -> Recipe:
+    """A shipped name goes before a file of that name; a plug-in may fail in any way."""
     try:
-        return backend.recipes(workload)["as-is"]
+        shipped = backend.recipes(workload)
+        if name is None or name in shipped:
+            return shipped[name or "as-is"]
     except BackendError:
         raise
     except Exception as error:
@@ -156,6 +158,12 @@ def _as_is(backend: Backend, workload: Workload) -> Recipe:
             f"backend {backend.name!r} has no as-is recipe: {type(error).__name__}: {error}",
             "see docs/add-a-backend.md",
         ) from error
+    if not Path(name).exists():
+        raise UsageError(
+            f"{backend.name} ships no recipe {name!r}, and there is no such file",
+            f"shipped: {', '.join(shipped)}; or the path of a TOML file",
+        )
+    return custom_recipe(Path(name))
 
 
 def _replaced(recipe: Recipe, fields: dict[str, Any]) -> Recipe:

@@ -64,8 +64,8 @@ class JaxNeuron(JaxBackend):
         machine = probing.machine(self.root)
         facts: dict[str, Scalar] = {
             "visible_cores": os.environ["NEURON_RT_VISIBLE_CORES"],
-            "libneuronxla": installed_version("libneuronxla"),
-            "neuronx_cc": installed_version("neuronx-cc"),
+            "libneuronxla_version": installed_version("libneuronxla"),
+            "neuronx_cc_version": installed_version("neuronx-cc"),
             "support": "JAX NeuronX: beta",
             **(describe(machine) if machine else {}),
             **({"device_name": machine.chip} if machine and machine.chip else {}),

@@ -93,9 +93,9 @@ def _package_fault() -> str | None:
     if kind == "placeholder":
         return "torch-neuronx is the placeholder of the public index, not AWS's package"
     if kind == "xla":
-        return f"torch-neuronx {neuronx} is the older package on torch-xla, without the device neuron"
+        return f"torch-neuronx version {neuronx} is the older package on torch-xla, without the device neuron"
     if neuronx and _release(neuronx) != _release(torch):
-        return f"torch-neuronx {neuronx} is for torch {_release(neuronx)}, and torch is {torch}"
+        return f"torch-neuronx version {neuronx} is for torch {_release(neuronx)}, and torch is {torch}"
     return None
 
 

@@ -201,6 +201,11 @@ MISTAKES = (
         said=("r.toml", "speed"),
     ),
     Mistake(
+        name="a recipe that nobody has",
+        arguments=(*RUN, "smoke", "--recipe", "whole-graff"),
+        said=("no recipe 'whole-graff'", "as-is"),
+    ),
+    Mistake(
         name="a recipe that does not fit",
         arguments=RECIPE,
         prepare=_write("r.toml", "micro_batch = 3"),
