@@ -17,6 +17,8 @@ class EngineBackend:
     name: str
     device_type: str
     """As the framework names it: "cpu", "cuda", "xpu", "neuron", ..."""
+    questions: str | None = None
+    """Module to run with `python -m` that asks the device what its documentation leaves open, for `doctor --deep`."""
 
     def recipes(self, workload: Workload) -> Mapping[str, Recipe]:
         """The shipped recipe, ``as-is``."""

@@ -212,12 +212,22 @@ def list_() -> None:
     print_listing()
 
 
-@app.command(epilog=_examples("fairchip doctor"))
-def doctor() -> None:
-    """Say what can run here, what cannot and how to fix it."""
+@app.command(epilog=_examples("fairchip doctor", "fairchip doctor --deep"))
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Also run the smoke workload on every device found.")] = False,
+) -> None:
+    """Say what can run here, what cannot and how to fix it.
+
+    With --deep, prove it: one run with all gates on each device, and what its documentation leaves open.
+    """
     from bench.doctor import print_diagnosis
 
     print_diagnosis()
+    if deep:
+        from bench.deep_check import check_deeply
+
+        print()
+        raise typer.Exit(check_deeply())
 
 
 @app.command(

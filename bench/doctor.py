@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backends.host import accelerators, cxx_compiler, neuron_devices, small_text
+from backends.neuron.machine import read_machine
 from backends.registry import availabilities
 from bench.compile_caches import left_over_caches
 from bench.environment import read_environment
@@ -91,9 +92,31 @@ def _machine(environment: Environment, root: Path) -> Iterator[Fact]:
     found = [f"{count} x {name}" for name, count in accelerators(root).items()]
     yield Fact("accelerators", ", ".join(found) or "none found")
     yield Fact("driver", environment.accelerator_driver or "none found")
+    yield from _neuron(root)
     yield Fact("system", f"{environment.operating_system}, kernel {environment.kernel}")
     yield from _cloud(environment)
     yield from _identity()
+
+
+def _neuron(root: Path) -> Iterator[Fact]:
+    """How Neuron chips are set up, and what does not agree about them."""
+    machine = read_machine(root)
+    if machine is None:
+        return
+    cores = machine.logical_cores_per_chip or "unknown"
+    config = machine.logical_neuroncore_config
+    told = f", {config} physical each ({machine.logical_neuroncore_config_source})" if config else ""
+    memory = _gib(machine.memory_bytes_per_logical_core)
+    yield Fact("Neuron", f"{len(machine.chips)} x {machine.chip}: {cores} logical cores a chip{told}, {memory} a core")
+    versions = {
+        "runtime": machine.runtime_version,
+        "collectives": machine.collectives_version,
+        "tools": machine.tools_version,
+    }
+    for name, version in versions.items():
+        yield Fact(name, f"version {version}" if version else "not installed as a Debian package")
+    for conflict in machine.conflicts:
+        yield Fact("conflict", conflict)
 
 
 def _memory_bytes(root: Path) -> dict[str, int]:

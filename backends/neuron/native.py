@@ -25,6 +25,7 @@ class TorchNeuron(TorchBackend):
 
     name = "torch-neuron"
     device_type = "neuron"
+    questions = "backends.neuron.questions"
     root = Path("/")
     """Where the machine's files are."""
 

@@ -36,7 +36,7 @@ class NeuronDevice(TorchDevice):
     has_fused_adamw = False
 
     def __init__(self, root: Path = Path("/"), *, near: bool = False) -> None:
-        self._package = _imported()
+        self._package = imported()
         super().__init__("neuron")
         self._machine, self._near = probing.machine(root), near
         self._casts = _CastCounter()
@@ -143,7 +143,7 @@ class NeuronDevice(TorchDevice):
         super().close()
 
 
-def _imported() -> Any:
+def imported() -> Any:
     """The package; torch has loaded it already unless autoloading is off."""
     try:
         return importlib.import_module("torch_neuronx")

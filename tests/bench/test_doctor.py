@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import neuron_tree
 import pytest
 
 from backends.contract import Availability
@@ -198,3 +199,13 @@ def test_it_is_quick_and_imports_no_framework() -> None:
     start = time.monotonic()
     assert subprocess.run([sys.executable, "-c", code], timeout=60, stdout=subprocess.DEVNULL).returncode == 0
     assert time.monotonic() - start < 3
+
+
+def test_neuron_chips_cores_and_what_does_not_agree(say: Say, tmp_path: Path) -> None:
+    machine = tmp_path / "machine"
+    neuron_tree.trn2_3xlarge(machine)
+    neuron_tree.neuron_ls(machine, [neuron_tree.listed(0, memory_size=512 * 2**30)])
+    said = say()
+    assert fact(said, "Neuron") == "1 x Trainium2: 4 logical cores a chip, 2 physical each (neuron-ls), 24.0 GiB a core"
+    assert fact(said, "runtime") == "version 2.28.23.0-dd5879008"
+    assert "data sheet" in fact(said, "conflict")
