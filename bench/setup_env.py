@@ -35,7 +35,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.setup_plan import FAMILY, FRAMEWORKS, Machine, constraints, driver_major, plan
+from bench.setup_plan import FAMILY, FRAMEWORKS, Machine, constraints, driver_major, in_order_of_preference, plan
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 11)
@@ -355,6 +355,18 @@ def set_up(extras: Set[str], python: str | None) -> None:
     say(f"Ready in {time.monotonic() - started:.0f} s.")
 
 
+def vendors_python() -> Path | None:
+    """The interpreter of AWS's image to go on with, if nothing here has a framework yet; None: this one."""
+    machine = detect_machine()
+    if not machine.neuron or (ROOT / ".venv").exists() or any(name in describe().packages for name in FRAMEWORKS):
+        return None
+    for python in filter(Path.exists, map(Path, in_order_of_preference(machine.neuron_pythons))):
+        found = ask(python)
+        if tuple(found.version[:2]) >= OLDEST_PYTHON and any(name in found.packages for name in FRAMEWORKS):
+            return python
+    return None
+
+
 def main() -> int:
     """The command line; an error is one line and a hint."""
     parser = argparse.ArgumentParser(description="Prepare the environment that fairchip runs in.")
@@ -367,6 +379,9 @@ def main() -> int:
         return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C, it ends pip too
     try:
+        if options.python is None and (python := vendors_python()):
+            say(f"A Neuron machine: .venv is made with {python}, whose torch or jax is AWS's.")
+            os.execv(python, [str(python), __file__, *sys.argv[1:]])
         with alone():
             set_up(frozenset(filter(None, options.extras.split(","))), options.python)
     except SetupError as error:

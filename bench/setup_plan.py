@@ -5,7 +5,8 @@ It runs before anything is installed, so it uses the standard library alone.
 - A vendor's torch or jax wins: it was built for the machine, and its family of packages is frozen.
 - Without an accelerator, torch is the CPU build: the usual one for Linux brings gigabytes of CUDA packages.
 - With an NVIDIA GPU, torch and jax come with the newest CUDA that the driver can run.
-- On a Neuron machine, torch and jax come from AWS alone, and the user reads from where.
+- On a Neuron machine, torch and jax come from AWS alone: from the environment of AWS's image that fits best, unless
+  one is active or named; without one, the user reads where to get it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FRAMEWORKS = ("torch", "jax")
 # A build of a framework and what was built against it: replacing one of these breaks the vendor's others.
 FAMILY = (
     *("torch", "torch-neuronx", "torch-xla", "triton", "jax", "jaxlib", "jax-neuronx", "jax-cuda*"),
-    *("neuronx-cc", "libneuronxla", "nvidia-*", "cuda-*", "numpy"),
+    *("neuronx-cc", "libneuronxla", "nki", "nvidia-*", "cuda-*", "numpy"),
 )
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 # CUDA 13 needs this driver. torch's default build moved to it in 2.11 (Requires-Dist of 2.10.0 and 2.11.0).
@@ -107,6 +108,15 @@ def cuda_requirements(ranges: Mapping[str, str], driver: int | None) -> dict[str
     if driver is not None and driver >= CUDA13_DRIVER:
         return {"torch": f"torch{ranges['torch']}", "jax": f"jax[cuda13]{ranges['jax']}"}
     return {"torch": f"torch{ranges['torch']},<{CUDA13_TORCH}", "jax": f"jax[cuda12]{ranges['jax']}"}
+
+
+def in_order_of_preference(pythons: Sequence[str]) -> list[str]:
+    """AWS's environments: torch's before jax's, newer before older; those for inference alone are left out.
+
+    They are named after their framework and its release, as in `aws_neuronx_venv_pytorch_2_9/bin/python`.
+    """
+    training = [python for python in pythons if not re.search("inference|transformers|vllm|tensorflow", python)]
+    return sorted(training, key=lambda python: ("torch" in python, release(python.replace("_", "."))), reverse=True)
 
 
 def neuron_advice(pythons: Sequence[str]) -> str:

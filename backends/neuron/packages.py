@@ -1,6 +1,6 @@
 """Which of AWS's packages are really installed: two stacks and a placeholder share names. Nothing is imported."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,15 @@ def is_placeholder(folder: Path) -> bool:
     """Whether a package is the one of the public index, which only raises ImportError("WRONG PACKAGE ...")."""
     source = folder / "__init__.py"
     return source.exists() and "WRONG PACKAGE" in source.read_text(encoding="utf-8", errors="replace")
+
+
+def script_folders(distribution_name: str) -> list[str]:
+    """Where a distribution's scripts were installed."""
+    try:
+        files = distribution(distribution_name).files or []
+    except PackageNotFoundError:
+        return []
+    return sorted({str(Path(str(file.locate())).resolve().parent) for file in files if file.parent.name == "bin"})
 
 
 def installed_version(distribution: str) -> str | None:

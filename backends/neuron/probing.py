@@ -10,6 +10,7 @@ from pathlib import Path
 from backends.contract import Availability
 from backends.errors import BackendError
 from backends.neuron.machine import NeuronMachine, read_machine
+from backends.neuron.packages import script_folders
 
 INDEX = "https://pip.repos.neuron.amazonaws.com"
 COMPILER = "neuronx-cc"
@@ -22,9 +23,12 @@ def machine(root: Path) -> NeuronMachine | None:
 
 
 def compiler_folder() -> Path | None:
-    """Where neuronx-cc is: on PATH, or beside the interpreter, whose environment need not be active."""
-    beside = shutil.which(COMPILER, path=str(Path(sys.executable).parent))
-    found = shutil.which(COMPILER) or beside
+    """Where neuronx-cc is: on PATH, beside the interpreter, or in the environment that its package lies in.
+
+    An environment need not be active to be used, and ours may stand on AWS's.
+    """
+    places = [None, str(Path(sys.executable).parent), *script_folders(COMPILER)]
+    found = next(filter(None, (shutil.which(COMPILER, path=place) for place in places)), None)
     return Path(found).parent if found else None
 
 

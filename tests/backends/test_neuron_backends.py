@@ -122,6 +122,20 @@ def test_a_compiler_beside_the_interpreter_is_put_on_path(
     assert variables["PATH"].split(os.pathsep)[0] == str(beside)
 
 
+def test_a_compiler_of_the_environment_below_ours_is_found(
+    root: Path, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our .venv stands on AWS's environment: it sees its packages, and not its programs."""
+    native_torch(site)
+    site.metadata("neuronx-cc", "2.28.7631.0")
+    (site.folder / "neuronx_cc-2.28.7631.0.dist-info/RECORD").write_text("../vendor/bin/neuronx-cc,,\n")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert not probe(TorchNeuron, root).available
+    folder = neuron_tree.script(tmp_path / "vendor/bin/neuronx-cc", "exit 0").parent
+    assert probe(TorchNeuron, root).available
+    assert TorchNeuron().environment(Recipe(), tmp_path)["PATH"].startswith(str(folder))
+
+
 def test_trainium1_is_told_where_to_go(tmp_path: Path, site: Site) -> None:
     native_torch(site)
     found = probe(TorchNeuron, neuron_tree.trn1_2xlarge(tmp_path / "trn1"))

@@ -24,6 +24,7 @@ from bench.setup_plan import (
     Step,
     constraints,
     driver_major,
+    in_order_of_preference,
     in_range,
     newest_cpu_build,
     plan,
@@ -217,6 +218,39 @@ def test_a_venv_made_from_a_venv_sees_its_torch(tmp_path: Path, vendor_venv: Pat
     ours = tmp_path / "ours/bin/python"
     assert setup_env.ask(ours).foreign == {"torch": "2.9.1+cu128", "rich": "13.0"}
     assert subprocess.check_output([ours, "-c", "import torch; print(torch.__version__)"]) == b"2.9.1+cu128\n"
+
+
+AWS_ENVIRONMENTS = [
+    "/opt/aws_neuronx_venv_jax_0_7/bin/python",
+    "/opt/aws_neuronx_venv_pytorch_2_9/bin/python",
+    "/opt/aws_neuronx_venv_pytorch_2_14/bin/python",
+    "/opt/aws_neuronx_venv_pytorch_2_14_nxd_inference/bin/python",
+    "/opt/aws_neuronx_venv_pytorch_inference_vllm_0_11/bin/python",
+]
+
+
+def test_the_newest_torch_of_an_image_comes_first_and_inference_never() -> None:
+    found = [
+        Path(python).parts[2].removeprefix("aws_neuronx_venv_") for python in in_order_of_preference(AWS_ENVIRONMENTS)
+    ]
+    assert found == ["pytorch_2_14", "pytorch_2_9", "jax_0_7"]
+
+
+def test_set_up_goes_on_with_the_images_environment(
+    vendor_venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first that works and has a framework; none where one is active, or .venv is made already."""
+    pythons = [str(tmp_path / "aws_neuronx_venv_pytorch_9_9/bin/python"), str(vendor_venv)]
+    monkeypatch.setattr(setup_env, "detect_machine", lambda: Machine(linux=True, neuron=True, neuron_pythons=pythons))
+    monkeypatch.setattr(setup_env, "describe", lambda: replace(FINE, packages={}))
+    monkeypatch.setattr(setup_env, "ROOT", tmp_path)
+    (tmp_path / "bench").mkdir()
+    assert setup_env.vendors_python() == vendor_venv
+    monkeypatch.setattr(setup_env, "describe", lambda: replace(FINE, packages={"torch": "2.14.0"}))
+    assert setup_env.vendors_python() is None
+    monkeypatch.setattr(setup_env, "describe", lambda: replace(FINE, packages={}))
+    (tmp_path / ".venv").mkdir()
+    assert setup_env.vendors_python() is None
 
 
 @pytest.mark.parametrize(
