@@ -24,10 +24,10 @@ TEST_EXTRAS := torch,jax,report,test,lint
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report doctor test reliability lint clean
+.PHONY: help setup bench smoke compare report doctor test reliability test-placeholders lint clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
 	@echo 'Variables: PYTHON=/path/to/vendor/python  SUITE=name  ARGS="more arguments"'
 
 setup: ## make or refresh .venv (every other command does so by itself)
@@ -59,6 +59,12 @@ test: lint ## lint, then run the tests
 reliability: ## inject every fault a hundred times, fuzz longer, and write docs/reliability.md
 	@$(SETUP) $(TEST_EXTRAS)
 	@FAIRCHIP_FAULTS=100 FAIRCHIP_FUZZ=2000 FAIRCHIP_RELIABILITY_PAGE=1 $(RUN) pytest -o timeout=3600 tests/reliability tests/fuzz
+
+test-placeholders: ## fetch AWS's placeholder packages of the public index, and check that none is taken for the real one
+	@$(SETUP) $(TEST_EXTRAS)
+	@rm -rf .cache/placeholders
+	@$(RUN) pip install --quiet --no-deps --target .cache/placeholders -r requirements/placeholders.txt
+	@FAIRCHIP_PLACEHOLDERS="$(CURDIR)/.cache/placeholders" $(RUN) pytest tests/backends/test_neuron_placeholders.py
 
 lint: ## check style, types and the arrows between the packages
 	@$(SETUP) $(TEST_EXTRAS)
