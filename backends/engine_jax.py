@@ -191,6 +191,7 @@ class JaxSession:
             "devices": self.mesh.size,
             **self._facts,
             "fallback": None,
+            "elsewhere": None,
             "optimizer": "fairchip AdamW, inside the jitted step",
             "host_threads": None,
             **self._probe,

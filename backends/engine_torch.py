@@ -54,14 +54,14 @@ class TorchSession:
         torch.set_float32_matmul_precision("highest")
         torch._dynamo.config.automatic_dynamic_shapes = False
         self._sharding = of_recipe(recipe.sharding, rank.world_size)
+        self._why_eager = None if recipe.compile == "off" else self._on.why_eager()
+        self._pending: list[tuple[int, Tensor, Tensor]] = []
         with self._memory_errors():
             self.model = self._build()
-        self.optimizer = self._optimizer()
-        self._why_eager = None if recipe.compile == "off" else self._on.why_eager()
-        self._loss = self._compiled()
-        self._pending: list[tuple[int, Tensor, Tensor]] = []
-        self._probe = probe_products(self.model.numerics, self.device)
-        self._on.begin()
+            self.optimizer = self._optimizer()
+            self._loss = self._compiled()
+            self._probe = probe_products(self.model.numerics, self.device)
+            self._on.begin()
 
     def _build(self) -> Llama:
         """The model with its initial parameters, copied tensor by tensor."""
@@ -194,7 +194,8 @@ class TorchSession:
             "attention": self.model.numerics.attention,
             "loss": self.recipe.loss,
             "compile": "off" if self._why_eager else self.recipe.compile,
-            "fallback": self._why_eager or self._on.hidden_fallback(),
+            "fallback": self._why_eager,
+            "elsewhere": self._on.ran_elsewhere(),
             "optimizer": f"torch.optim.AdamW(fused={self._on.has_fused_adamw})",
             "sharding": self.recipe.sharding,
             "devices": self.rank.world_size,

@@ -60,8 +60,8 @@ class TorchDevice:
         """Graphs that Dynamo captured in this process; a recompile adds one."""
         return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
-    def hidden_fallback(self) -> str | None:
-        """What ran elsewhere than on the device without being asked to, or None."""
+    def ran_elsewhere(self) -> str | None:
+        """Operations of the steps that ran elsewhere than on the device, or None."""
         return None
 
     def memory_bytes(self) -> int | None:

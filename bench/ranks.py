@@ -83,7 +83,8 @@ class Follower:
         self._send(job_line)
 
     def tell(self, action: str, step: int | None = None) -> None:
-        """Have it do something; returns at once."""
+        """Have it do something; returns at once. What is told to close may end."""
+        self._ending = self._ending or action == "close"
         self._send(json.dumps([action, step]) + "\n")
 
     def answer(self) -> Any:
@@ -185,7 +186,7 @@ class LeadingSession:
         self._session.__exit__(kind, error, trace)
 
 
-DECISIVE = frozenset({"device_type", "fallback", "operand_fraction_bits", "accumulation_exact"})
+DECISIVE = frozenset({"device_type", "elsewhere", "fallback", "operand_fraction_bits", "accumulation_exact"})
 """What a gate looks at: if one rank's differs from the leader's, the job's does."""
 
 

@@ -167,6 +167,9 @@ def _precision(record: RunRecord, measured: Measurement) -> Verdict:
 
 def _device(record: RunRecord, measured: Measurement) -> Verdict:
     found, expected = measured.session.get("device_type"), record.case.device_type
+    elsewhere = measured.session.get("elsewhere")
+    if elsewhere:
+        return "fail", f"operations ran elsewhere: {elsewhere}"
     return _outcome(found == expected), f"parameters are on {found}, the backend promises {expected}"
 
 

@@ -101,7 +101,7 @@ class NeuronDevice(TorchDevice):
         cache = Path(os.environ.get("TORCH_NEURONX_NEFF_CACHE_DIR", "/tmp/neff_cache"))
         return captured + len(self._package.get_dynamo_metrics()) + sum(1 for _ in cache.rglob("*.neff"))
 
-    def hidden_fallback(self) -> str | None:
+    def ran_elsewhere(self) -> str | None:
         """Operations that ran on the CPU, which the package does without a word."""
         found = Counter(map(str, self._package.get_fallback_ops())).most_common(5)
         return f"on the CPU: {', '.join(f'{name} ({count})' for name, count in found)}" if found else None

@@ -166,6 +166,7 @@ SCRIPTS: dict[str, tuple[str, Callable[[], RunRecord]]] = {
     "bf16 posing as fp32": ("precision", lambda: scripted(_saying(operand_fraction_bits=7))),
     "tf32 posing as fp32": ("precision", lambda: scripted(_saying(operand_fraction_bits=10))),
     "a hidden fallback": ("device", lambda: scripted(_saying(device_type="meta"))),
+    "operations that ran elsewhere": ("device", lambda: scripted(_saying(elsewhere="on the CPU: aten::sort (3)"))),
     "eager in place of compiled": ("as-recipe", lambda: scripted(_saying(fallback="eager: no compiler"))),
 }
 

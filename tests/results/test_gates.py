@@ -68,6 +68,7 @@ SABOTAGE = {
     "tf32 posing as fp32": ("precision", {"measurement__session__operand_fraction_bits": 10}),
     "a narrow accumulator": ("precision", {"measurement__session__accumulation_exact": False}),
     "a hidden CPU": ("device", {"case__device_type": "cuda"}),
+    "operations on the CPU": ("device", {"measurement__session__elsewhere": "on the CPU: aten::sort (3)"}),
     "more than any CPU can do": ("below-peak", {"tokens_per_second": 1e9}),
 }
 ADVICE = {
