@@ -76,4 +76,4 @@ class CompileCaches:
 
 def _name(case: Case, cold_start_number: int) -> str:
     again = f"-cold{cold_start_number}" if cold_start_number else ""
-    return f"{case.workload.digest[:12]}-{case.backend}-{case.recipe.name}{again}".replace("/", "_")
+    return f"{case.workload.digest[:12]}-{case.backend}-x{case.world_size}-{case.recipe.name}{again}".replace("/", "_")

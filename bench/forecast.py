@@ -20,8 +20,8 @@ WINDOWS_BESIDE = 12.0
 """Windows' worth of warm-up and self-check beside the timed ones, where nothing is known."""
 FOLDERS_READ = 3
 
-Kind = tuple[str, str, str, str]
-"""Work, backend, recipe, role: runs that take about as long."""
+Kind = tuple[str, str, int, str, str]
+"""Work, backend, devices, recipe, role: runs that take about as long."""
 
 
 class Forecast:
@@ -55,8 +55,8 @@ class Forecast:
         return START_SECONDS + (plan.window_seconds * (plan.windows + WINDOWS_BESIDE) if plan.windows else 0.0)
 
 
-def _kind(case: RecordedCase) -> tuple[str, str, str]:
-    return case.digest, case.backend, json.dumps(case.recipe, sort_keys=True)
+def _kind(case: RecordedCase) -> tuple[str, str, int, str]:
+    return case.digest, case.backend, case.world_size, json.dumps(case.recipe, sort_keys=True)
 
 
 def earlier_records(folder: Path = RUNS_FOLDER) -> list[RunRecord]:

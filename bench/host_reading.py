@@ -36,11 +36,20 @@ class HostReading:
 
 
 def _processor_seconds(pid: int) -> float | None:
-    """User and system seconds of a process and its children; None once it is gone."""
+    """User and system seconds of a process and all below it, ranks and compilers; None once it is gone."""
     try:
-        times = psutil.Process(pid).cpu_times()
+        worker = psutil.Process(pid)
+        return _seconds_of(worker) + sum(map(_seconds_of, worker.children(recursive=True)))
     except psutil.Error:
         return None
+
+
+def _seconds_of(process: psutil.Process) -> float:
+    """Of a process and of those of its children that have ended; 0 for one that ends just now."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
     return float(times.user + times.system + times.children_user + times.children_system)
 
 

@@ -9,6 +9,7 @@ every device of it.
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -117,8 +118,7 @@ class Follower:
             else:
                 self._answers.put(said["answer"])
         if not self._ending:
-            code = self._process.wait()
-            self._failed("failed", f"rank {self.index} ended with {f'signal {-code}' if code < 0 else f'exit {code}'}")
+            self._failed("failed", f"rank {self.index} {_how_ended(self._process.wait())}")
 
 
 class LeadingSession:
@@ -188,6 +188,12 @@ class LeadingSession:
 
 DECISIVE = frozenset({"device_type", "elsewhere", "fallback", "operand_fraction_bits", "accumulation_exact"})
 """What a gate looks at: if one rank's differs from the leader's, the job's does."""
+
+
+def _how_ended(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "was killed (SIGKILL): the usual cause is that the host ran out of memory"
+    return f"ended by signal {-code}" if code < 0 else f"ended with exit {code}"
 
 
 def _mean(of_step: Sequence[StepLoss]) -> StepLoss:

@@ -76,7 +76,7 @@ def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: boo
         warm_start_seconds=_start_up(ordered, "warm"),
         peak_memory_bytes=_peak_memory(shown),
         utilisation=_utilisation(shown),
-        problems=(*_problems(ordered, parity_confirmed), *_hosts_note(ranked)),
+        problems=(*_problems(ordered, parity_confirmed), *_hosts_note(ranked), *_devices_note(shown)),
     )
 
 
@@ -225,6 +225,16 @@ def _hosts_note(ranked: Sequence[RunRecord]) -> Iterable[str]:
     means = [math.exp(statistics.fmean(logs)) for logs in logs_by_host(ranked)]
     if len(means) > 1:
         yield f"note: means of its {len(means)} hosts: {', '.join(f'{mean:,.0f}' for mean in sorted(means))} tokens/s"
+
+
+def _devices_note(shown: Sequence[RunRecord]) -> Iterable[str]:
+    """What one chip and one device of a job did: measured together, so this is a share and no separate measurement."""
+    if not shown or shown[0].case.world_size == 1:
+        return
+    case, speed = shown[0].case, _geometric_mean(map(tokens_per_second, shown))
+    chip = f"{speed / case.chips:,.0f} a chip, " if case.devices_per_chip > 1 and case.chips >= 1 else ""
+    devices = f"{case.world_size} devices" + (f" ({case.chips:g} chips)" if case.devices_per_chip > 1 else "")
+    yield f"note: tokens/s of {devices} together; {chip}{speed / case.world_size:,.0f} a device"
 
 
 def _problems(records: Sequence[RunRecord], parity_confirmed: bool) -> Iterable[str]:

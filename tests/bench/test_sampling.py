@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from bench.host_reading import _processor_seconds
 from bench.sampling import Watch, read_devices
 
 
@@ -113,3 +114,15 @@ def test_other_work_is_seen() -> None:
             busy.kill()
     others = [sample.other_cpus for sample in watch.host_samples]
     assert all(other is not None and other > 0.3 for other in others), others
+
+
+def test_the_time_of_a_worker_is_that_of_its_ranks_too() -> None:
+    """A rank is a child that lives as long as the job: it is no other work on the host."""
+    spin = "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass\ntime.sleep(30)"
+    with subprocess.Popen([sys.executable, "-c", spin]) as rank:
+        before = _processor_seconds(os.getpid())
+        deadline = time.monotonic() + 20
+        while _processor_seconds(rank.pid) < 0.4 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert _processor_seconds(os.getpid()) - before >= 0.3
+        rank.kill()

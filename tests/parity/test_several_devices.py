@@ -89,4 +89,5 @@ def test_a_rank_that_fails_ends_the_job_with_its_reason(tmp_path: Path) -> None:
     end = run_worker(
         job_line(case, "cold", replace(PLAN, windows=8, window_seconds=60.0)), environment, 120.0, lambda progress: None
     )
-    assert (end.status, end.reason) == ("failed", "rank 1 ended with signal 9")
+    assert end.status == "failed"
+    assert end.reason.startswith("rank 1 was killed (SIGKILL)")

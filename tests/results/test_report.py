@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from builders import make_record
 from made_up_cases import TODAY, case, sections
 from rich.console import Console
 
@@ -13,6 +14,7 @@ from results.frame import run_frame
 from results.gates import GATES
 from results.render import as_json, markdown, print_sections
 from results.report import make_sections
+from results.summary import summarise
 
 
 def test_a_detected_machine_keeps_its_price() -> None:
@@ -160,3 +162,10 @@ def test_markdown_of_a_record_is_text_in_a_cell(name: str, shown: str) -> None:
 def test_an_interval_keeps_its_brackets() -> None:
     page = markdown(sections(case("torch-cpu", 1000.0), case("jax-cpu", 1100.0)))
     assert re.search(r"\| 0\.909 \[0\.\d+, 0\.\d+\] \|", page)
+
+
+def test_a_chip_of_several_cores_is_told_from_its_cores() -> None:
+    """Eight cores of two chips: the speed is the job's, and each share is named."""
+    summary = summarise("trn2", [make_record(case__world_size=8, case__devices_per_chip=4, tokens_per_second=8000.0)])
+    assert "note: tokens/s of 8 devices (2 chips) together; 4,000 a chip, 1,000 a device" in summary.problems
+    assert not [line for line in summarise("cpu", [make_record()]).problems if "together" in line]
