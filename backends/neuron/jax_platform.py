@@ -11,7 +11,6 @@ from pathlib import Path
 from backends.bases import JaxBackend
 from backends.contract import Availability, Rank, Sampler, Scalar, Session
 from backends.neuron import probing
-from backends.neuron.machine import describe
 from backends.neuron.packages import installed_version, is_placeholder, package_folders
 from backends.neuron.telemetry import samplers
 from backends.recipe import Recipe
@@ -65,9 +64,8 @@ class JaxNeuron(JaxBackend):
         facts: dict[str, Scalar] = {
             "visible_cores": os.environ["NEURON_RT_VISIBLE_CORES"],
             "libneuronxla_version": installed_version("libneuronxla"),
-            "neuronx_cc_version": installed_version("neuronx-cc"),
             "support": "JAX NeuronX: beta",
-            **(describe(machine) if machine else {}),
+            **probing.facts(machine),
             **({"device_name": machine.chip} if machine and machine.chip else {}),
         }
         memory = machine.memory_bytes_per_logical_core if machine else None

@@ -18,8 +18,6 @@ import torch
 from backends.contract import MemoryUse, Rank, Scalar
 from backends.errors import BackendError, Unavailable
 from backends.neuron import probing
-from backends.neuron.machine import describe
-from backends.neuron.packages import installed_version
 from backends.torch_device import TorchDevice, join
 
 WORLD_SIZES = (1, 2, 4, 8, 16)
@@ -130,11 +128,10 @@ class NeuronDevice(TorchDevice):
             "core_name": str(self._module.get_device_name()),
             "visible_cores": os.environ.get("NEURON_RT_VISIBLE_CORES"),
             "torch_neuronx_version": str(getattr(self._package, "__version__", None)),
-            "neuronx_cc_version": installed_version("neuronx-cc"),
             "support": "TorchNeuron: public beta since Neuron 2.33",
             "implicit_casts": self._casts.count,
             "compile_seconds_told": compiling,
-            **(describe(self._machine) if self._machine else {}),
+            **probing.facts(self._machine),
         }
 
     def close(self) -> None:

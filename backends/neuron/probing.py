@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from backends.contract import Availability
+from backends.contract import Availability, Scalar
 from backends.errors import BackendError
-from backends.neuron.machine import NeuronMachine, read_machine
-from backends.neuron.packages import script_folders
+from backends.neuron.machine import NeuronMachine, describe, read_machine
+from backends.neuron.packages import installed_version, script_folders
 
 INDEX = "https://pip.repos.neuron.amazonaws.com"
 COMPILER = "neuronx-cc"
+SDK_BY_COMPILER = {"2.26": "2.31", "2.28": "2.33"}
+"""Nothing installed names the SDK's release. Source: AWS Neuron release notes, 2.33.0 (neuronx-cc 2.28.7631.0; the
+PyTorch 2.9 line's 2.26.6360.0, shipped with 2.31)."""
 
 
 @cache
@@ -30,6 +33,17 @@ def compiler_folder() -> Path | None:
     places = [None, str(Path(sys.executable).parent), *script_folders(COMPILER)]
     found = next(filter(None, (shutil.which(COMPILER, path=place) for place in places)), None)
     return Path(found).parent if found else None
+
+
+def facts(found: NeuronMachine | None) -> dict[str, Scalar]:
+    """What a record tells of the Neuron side, whichever the stack: chip, cores, memory, versions."""
+    compiler = installed_version(COMPILER)
+    release = ".".join((compiler or "").split(".")[:2])
+    return {
+        "neuronx_cc_version": compiler,
+        "neuron_sdk_version": SDK_BY_COMPILER.get(release),
+        **(describe(found) if found else {}),
+    }
 
 
 def available(device_type: str, found: NeuronMachine, *, process_per_device: bool) -> Availability:

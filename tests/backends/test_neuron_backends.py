@@ -199,5 +199,11 @@ def test_jax_has_no_other_platform_to_fall_back_to(tmp_path: Path) -> None:
     assert variables["JAX_DEFAULT_PRNG_IMPL"] == "rbg"
 
 
+def test_the_sdk_is_told_by_its_compiler_or_not_at_all(site: Site) -> None:
+    assert probing.facts(None) == {"neuronx_cc_version": None, "neuron_sdk_version": None}
+    site.metadata("neuronx-cc", "2.28.7631.0")
+    assert probing.facts(None) == {"neuronx_cc_version": "2.28.7631.0", "neuron_sdk_version": "2.33"}
+
+
 def test_the_install_lines_name_awss_index() -> None:
     assert probing.INDEX in native.INSTALL
