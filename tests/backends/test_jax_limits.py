@@ -53,5 +53,6 @@ def _walk(jaxpr, names: list[str], types: set[str]) -> None:
     for equation in jaxpr.eqns:
         names.append(equation.primitive.name)
         types |= {str(value.aval.dtype) for value in equation.outvars if hasattr(value.aval, "dtype")}
-        for inner in jax.core.jaxprs_in_params(equation.params):
-            _walk(inner, names, types)
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda one: hasattr(one, "eqns")):
+            if hasattr(inner, "eqns"):
+                _walk(inner, names, types)
