@@ -22,9 +22,16 @@ RUN = $(IN_ENV) "$(ENV_PYTHON)" -m
 BENCH_EXTRAS := torch,jax,report
 TEST_EXTRAS := torch,jax,report,test,lint
 
+# torch-xla needs an older torch than ours, so its tests have an environment of their own.
+XLA_ENV := .cache/torch-xla
+XLA_REST := absl-py fsspec jinja2 networkx pytest pytest-timeout pyyaml requests setuptools sympy
+XLA_BOOTSTRAP = $(or $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	  $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done),\
+	  $(error torch-xla 2.9 has packages for Python 3.11 to 3.13 only, and none of them is on PATH))
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report doctor test reliability test-placeholders lint clean
+.PHONY: help setup bench smoke compare report doctor test test-xla test-placeholders reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -55,6 +62,17 @@ doctor: ## say what this machine can run, and for the rest why not
 
 test: lint ## lint, then run the tests
 	@$(RUN) pytest $(ARGS)
+
+test-xla: $(XLA_ENV)/ready ## test torch-xla on the CPU; its environment, once, takes about 7 GB and some minutes
+	@PJRT_DEVICE=CPU $(XLA_ENV)/bin/python -m pytest tests/xla $(ARGS)
+
+$(XLA_ENV)/ready: requirements/torch-xla-cpu.txt
+	@echo 'Making $(XLA_ENV) with torch 2.9 and torch-xla: about 7 GB and some minutes, once.'
+	@rm -rf $(XLA_ENV)
+	@"$(XLA_BOOTSTRAP)" -m venv $(XLA_ENV)
+	@$(XLA_ENV)/bin/python -m pip install --quiet --no-deps -r requirements/torch-xla-cpu.txt
+	@$(XLA_ENV)/bin/python -m pip install --quiet -e . $(XLA_REST)
+	@touch $@
 
 reliability: ## inject every fault a hundred times, fuzz longer, and write docs/reliability.md
 	@$(SETUP) $(TEST_EXTRAS)

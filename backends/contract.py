@@ -35,6 +35,8 @@ class Availability:
     """Why not; empty if available."""
     fix: str = ""
     """The command or step that would make it available."""
+    note: str = ""
+    """What its user should know where it is available, for example that a vendor no longer supports it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from backends.errors import BackendError, OutOfMemory
 from backends.memory_plan import refuse_what_cannot_fit
 from backends.recipe import Recipe
 from backends.torch_device import TorchDevice
-from backends.torch_sharding import compile_parts, of_recipe, own
+from backends.torch_sharding import Groups, compile_parts, own
 from workloads.data import Batch
 from workloads.models.llama_torch import ATTENTIONS, LOSSES, Llama, Numerics, loss_divisor
 from workloads.parameters import initial_parameters
@@ -53,7 +53,7 @@ class TorchSession:
             torch.set_num_threads(recipe.threads)
         torch.set_float32_matmul_precision("highest")
         torch._dynamo.config.automatic_dynamic_shapes = False
-        self._sharding = of_recipe(recipe.sharding, rank.world_size)
+        self._sharding = self._on.sharding(recipe.sharding, rank.world_size)
         self._why_eager = None if recipe.compile == "off" else self._on.why_eager()
         self._pending: list[tuple[int, Tensor, Tensor]] = []
         with self._memory_errors():
@@ -85,14 +85,20 @@ class TorchSession:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rule = self.workload.optimizer
-        parameters = list(self.model.parameters())
-        groups = [
-            {"params": [p for p in parameters if is_decayed(p.shape)], "weight_decay": rule.weight_decay},
-            {"params": [p for p in parameters if not is_decayed(p.shape)], "weight_decay": 0.0},
-        ]
         betas = (rule.beta1, rule.beta2)
         fused = self._on.has_fused_adamw
-        return self._sharding.optimizer(groups, lr=rule.learning_rate, betas=betas, eps=rule.epsilon, fused=fused)
+        return self._sharding.optimizer(
+            self._groups(), lr=rule.learning_rate, betas=betas, eps=rule.epsilon, fused=fused
+        )
+
+    def _groups(self) -> Groups:
+        """The parameters, those that decay apart from those that do not."""
+        parameters = list(self.model.parameters())
+        decay = self.workload.optimizer.weight_decay
+        return [
+            {"params": [p for p in parameters if is_decayed(p.shape)], "weight_decay": decay},
+            {"params": [p for p in parameters if not is_decayed(p.shape)], "weight_decay": 0.0},
+        ]
 
     def _compiled(self) -> Llama:
         """What computes the loss: static shapes only, and no part of a graph that falls back to eager unseen."""
@@ -107,19 +113,20 @@ class TorchSession:
         """Enqueue one full optimizer step; returns before an asynchronous device is done."""
         with self._memory_errors():
             losses = [self._forward_backward(*micro_batch) for micro_batch in self._micro_batches(batch)]
-            norm = self._clip(len(losses))
-            self._update(batch.step)
+            norm = self._finish(len(losses), batch.step)
         self._pending.append((batch.step, torch.stack(losses).mean() / self._of_mean, norm))
 
     def _micro_batches(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         """This process's share of the batch, in pieces on the device."""
+        inputs, targets = (part.to(self.device, non_blocking=True) for part in self._share(batch))
+        size = self.recipe.micro_batch or len(inputs)
+        return zip(inputs.split(size), targets.split(size), strict=True)
+
+    def _share(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """This process's inputs and targets, on the host."""
         share = len(batch.inputs) // self.rank.world_size
         mine = slice(self.rank.index * share, (self.rank.index + 1) * share)
-        size = self.recipe.micro_batch or share
-        inputs, targets = (
-            torch.from_numpy(part[mine]).to(self.device, non_blocking=True) for part in (batch.inputs, batch.targets)
-        )
-        return zip(inputs.split(size), targets.split(size), strict=True)
+        return torch.from_numpy(batch.inputs[mine]), torch.from_numpy(batch.targets[mine])
 
     def _forward_backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Add this micro-batch's gradient; the loss is scaled by powers of two only, see `loss_divisor`."""
@@ -133,6 +140,12 @@ class TorchSession:
         sequences = self.recipe.micro_batch or self.workload.global_batch // self.rank.world_size
         tokens = sequences * self.workload.sequence_length
         return tokens / loss_divisor(tokens)
+
+    def _finish(self, micro_batches: int, step: int) -> Tensor:
+        """Reduce, clip and update; returns the norm before clipping."""
+        norm = self._clip(micro_batches)
+        self._update(step)
+        return norm
 
     def _clip(self, micro_batches: int) -> Tensor:
         """Make the gradients their mean over micro-batches, limited to the clip norm; returns the norm before."""

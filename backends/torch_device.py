@@ -9,6 +9,7 @@ import torch
 from backends.contract import MemoryUse, Rank, Scalar
 from backends.errors import Unavailable
 from backends.host import available_cpus, cxx_compiler, peak_resident_memory
+from backends.torch_sharding import Whole, of_recipe
 
 
 class TorchDevice:
@@ -41,6 +42,10 @@ class TorchDevice:
         """The device of that number, made the process's own."""
         self._module.set_device(index)
         return torch.device(self.type, index)
+
+    def sharding(self, kind: str, processes: int) -> Whole:
+        """How processes on such devices share a step: what a recipe's ``sharding`` asks for."""
+        return of_recipe(kind, processes)
 
     def begin(self) -> None:
         """The session stands: what runs from now on is the step. Blocks until all before is done."""

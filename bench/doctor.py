@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from backends.contract import Availability
 from backends.host import accelerators, cxx_compiler, neuron_devices, small_text
 from backends.neuron.machine import read_machine
 from backends.registry import availabilities
@@ -78,9 +79,15 @@ def _line(label: str, value: str) -> str:
 
 def _backends() -> Iterator[Fact]:
     for name, found in availabilities().items():
-        yield Fact(name, "ready" if found.available else f"no: {found.reason}")
+        yield Fact(name, _state(found))
         if not found.available and found.fix:
             yield Fact(FIX, found.fix)
+
+
+def _state(found: Availability) -> str:
+    if not found.available:
+        return f"no: {found.reason}"
+    return f"ready; {found.note}" if found.note else "ready"
 
 
 def _machine(environment: Environment, root: Path) -> Iterator[Fact]:

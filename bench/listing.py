@@ -41,9 +41,9 @@ def _aligned(column: Row) -> Row:
 
 
 def _backends() -> Iterator[Row]:
-    yield "backend", "here", "devices", "why not"
+    yield "backend", "here", "devices", "why not, or note"
     for name, found in availabilities().items():
-        yield name, "yes" if found.available else "no", str(found.device_count), found.reason
+        yield name, "yes" if found.available else "no", str(found.device_count), found.reason or found.note
 
 
 def _workloads() -> Iterator[Row]:

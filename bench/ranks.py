@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from types import TracebackType
@@ -23,6 +24,10 @@ from backends.contract import MemoryUse, Scalar, Session, StepLoss
 from workloads.data import Batch
 
 FOLLOWER = (sys.executable, "-P", "-m", "bench.follower")
+
+CAUSE_SECONDS = 2.0
+"""When a rank fails, the others' collectives fail too. How long the leader's own failure waits for the cause, which
+ends the job as soon as it is told."""
 
 Failed = Callable[[Literal["unavailable", "out-of-memory", "failed"], str], None]
 """Told the status and the reason when a follower cannot go on."""
@@ -54,6 +59,9 @@ def followers(job_line: str, world_size: int, failed: Failed) -> Iterator[Sequen
         for index in range(1, world_size):
             started.append(Follower(index, job_line, rank_variables(index, world_size, port), failed))
         yield started
+    except Exception:
+        time.sleep(CAUSE_SECONDS)
+        raise
     finally:
         for follower in started:
             follower.end()

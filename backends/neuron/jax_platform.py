@@ -11,12 +11,13 @@ from pathlib import Path
 from backends.bases import JaxBackend
 from backends.contract import Availability, Rank, Sampler, Scalar, Session
 from backends.neuron import probing
-from backends.neuron.packages import installed_version, is_placeholder, package_folders
+from backends.neuron.packages import INDEX, installed_version, is_placeholder, is_real
 from backends.neuron.telemetry import samplers
 from backends.recipe import Recipe
 from workloads.spec import Workload
 
-INSTALL = f"pip install 'jax-neuronx[stable]>=0.7' --extra-index-url {probing.INDEX}"
+INSTALL = f"pip install 'jax-neuronx[stable]>=0.7' --extra-index-url {INDEX}"
+SUPPORT = "beta"
 OLDEST_JAX, NEWEST_JAX = (0, 7), (0, 10)
 """JAX NeuronX 0.10.0.1.0 (Neuron 2.33, component release notes): JAX 0.7.0 to 0.10.0."""
 
@@ -39,7 +40,7 @@ class JaxNeuron(JaxBackend):
             return probing.unavailable(self.device_type, fault, INSTALL)
         if probing.compiler_folder() is None:
             return probing.no_compiler(self.device_type)
-        return probing.available(self.device_type, machine, process_per_device=False)
+        return probing.available(self.device_type, machine, process_per_device=False, note=SUPPORT)
 
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables, the Neuron platform only, and the plug-in's cache; jax's own is not used."""
@@ -64,7 +65,7 @@ class JaxNeuron(JaxBackend):
         facts: dict[str, Scalar] = {
             "visible_cores": os.environ["NEURON_RT_VISIBLE_CORES"],
             "libneuronxla_version": installed_version("libneuronxla"),
-            "support": "JAX NeuronX: beta",
+            "support": SUPPORT,
             **probing.facts(machine),
             **({"device_name": machine.chip} if machine and machine.chip else {}),
         }
@@ -74,13 +75,13 @@ class JaxNeuron(JaxBackend):
 
 def _package_fault() -> str | None:
     """What is wrong with the installed packages, or None."""
-    jax, folders = installed_version("jax"), package_folders("libneuronxla")
+    jax = installed_version("jax")
     if jax is None:
         return "jax is not installed"
-    if not folders:
-        return "libneuronxla, AWS's plug-in for jax, is not installed"
-    if any(map(is_placeholder, folders)):
+    if is_placeholder("libneuronxla"):
         return "libneuronxla is the placeholder of the public index, not AWS's package"
+    if not is_real("libneuronxla"):
+        return "libneuronxla, AWS's plug-in for jax, is not installed"
     release = tuple(map(int, jax.split(".")[:2]))
     if not OLDEST_JAX <= release <= NEWEST_JAX:
         return f"jax {jax} is not supported by AWS's plug-in, which takes 0.7 to 0.10"

@@ -11,12 +11,13 @@ from pathlib import Path
 from backends.bases import TorchBackend
 from backends.contract import Availability, Rank, Sampler, Session
 from backends.neuron import probing
-from backends.neuron.packages import installed_version, torch_neuronx_kind
+from backends.neuron.packages import INDEX, installed_version, torch_neuronx_kind
 from backends.neuron.telemetry import samplers
 from backends.recipe import Recipe
 from workloads.spec import Workload
 
-INSTALL = f"pip install 'torch-neuronx==2.14.*' 'neuronx-cc==2.*' nki --extra-index-url {probing.INDEX}"
+INSTALL = f"pip install 'torch-neuronx==2.14.*' 'neuronx-cc==2.*' nki --extra-index-url {INDEX}"
+SUPPORT = "public beta since Neuron 2.33"
 CHIPS = ("Trainium2", "Trainium3")
 
 
@@ -42,7 +43,7 @@ class TorchNeuron(TorchBackend):
             return self._no(fault, INSTALL)
         if probing.compiler_folder() is None:
             return probing.no_compiler(self.device_type)
-        return probing.available(self.device_type, machine, process_per_device=True)
+        return probing.available(self.device_type, machine, process_per_device=True, note=SUPPORT)
 
     def _no(self, reason: str, fix: str) -> Availability:
         return probing.unavailable(self.device_type, reason, fix)

@@ -18,6 +18,7 @@ import torch
 from backends.contract import MemoryUse, Rank, Scalar
 from backends.errors import BackendError, Unavailable
 from backends.neuron import probing
+from backends.neuron.native import SUPPORT
 from backends.torch_device import TorchDevice, join
 
 WORLD_SIZES = (1, 2, 4, 8, 16)
@@ -128,7 +129,7 @@ class NeuronDevice(TorchDevice):
             "core_name": str(self._module.get_device_name()),
             "visible_cores": os.environ.get("NEURON_RT_VISIBLE_CORES"),
             "torch_neuronx_version": str(getattr(self._package, "__version__", None)),
-            "support": "TorchNeuron: public beta since Neuron 2.33",
+            "support": SUPPORT,
             "implicit_casts": self._casts.count,
             "compile_seconds_told": compiling,
             **probing.facts(self._machine),

@@ -10,9 +10,10 @@ from pathlib import Path
 from backends.contract import Availability, Scalar
 from backends.errors import BackendError
 from backends.neuron.machine import NeuronMachine, describe, read_machine
-from backends.neuron.packages import installed_version, script_folders
+from backends.neuron.packages import INDEX, installed_version, script_folders
 
-INDEX = "https://pip.repos.neuron.amazonaws.com"
+AUTO_CAST = "--auto-cast=none"
+"""Neuron's pages contradict each other on the compiler's default, so it is always given."""
 COMPILER = "neuronx-cc"
 SDK_BY_COMPILER = {"2.26": "2.31", "2.28": "2.33"}
 """Nothing installed names the SDK's release. Source: AWS Neuron release notes, 2.33.0 (neuronx-cc 2.28.7631.0; the
@@ -46,15 +47,22 @@ def facts(found: NeuronMachine | None) -> dict[str, Scalar]:
     }
 
 
-def available(device_type: str, found: NeuronMachine, *, process_per_device: bool) -> Availability:
-    """As many devices as the machine has logical cores."""
-    cores = found.logical_cores_per_chip or 1
+def available(device_type: str, found: NeuronMachine, *, process_per_device: bool, note: str = "") -> Availability:
+    """As many devices as the machine has logical cores; not available where nothing tells how many those are."""
+    cores = found.logical_cores_per_chip
+    if cores is None:
+        return unavailable(
+            device_type,
+            "nothing tells how many logical cores a chip has",
+            "install aws-neuronx-tools, whose neuron-ls tells, or set NEURON_LOGICAL_NC_CONFIG",
+        )
     return Availability(
         available=True,
         device_type=device_type,
         device_count=len(found.chips) * cores,
         devices_per_chip=cores,
         process_per_device=process_per_device,
+        note=note,
     )
 
 
@@ -65,7 +73,7 @@ def no_chip(device_type: str) -> Availability:
 
 def no_compiler(device_type: str) -> Availability:
     """The first operation would wait for it for ever, without a word."""
-    fix = f"pip install 'neuronx-cc>=2' --extra-index-url {INDEX}"
+    fix = f"activate the environment that has it, or pip install 'neuronx-cc>=2' --extra-index-url {INDEX}"
     return unavailable(device_type, f"{COMPILER} is neither on PATH nor beside the interpreter", fix)
 
 
@@ -77,17 +85,31 @@ def unavailable(device_type: str, reason: str, fix: str) -> Availability:
 def common_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """A recipe's variables, and what every Neuron stack needs for honest numbers.
 
-    Casts are said to be off by default, and older pages say otherwise: they are switched off in words. Rounding is
-    to nearest, as on every other device. The compiler is found even where the environment is not active.
+    Rounding is to nearest, as on every other device. The compiler is found even where its environment is not active.
 
     Raises:
-        BackendError: a compiler flag that would make the cache another than the runner's.
+        BackendError: as `compiler_flags`.
     """
-    flags = variables.get("NEURON_CC_FLAGS", "")
-    if "--cache_dir" in flags:
-        raise BackendError("NEURON_CC_FLAGS has --cache_dir, but the runner chooses the cache", "leave it out")
-    if "--auto-cast" not in flags:
-        flags = f"{flags} --auto-cast=none".strip()
     folder = compiler_folder()
     path = {} if folder is None or shutil.which(COMPILER) else {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
-    return {**variables, "NEURON_CC_FLAGS": flags, "NEURON_RT_STOCHASTIC_ROUNDING_EN": "0", **path}
+    return {
+        **variables,
+        "NEURON_CC_FLAGS": compiler_flags(variables.get("NEURON_CC_FLAGS", "")),
+        "NEURON_RT_STOCHASTIC_ROUNDING_EN": "0",
+        **path,
+    }
+
+
+def compiler_flags(asked: str) -> str:
+    """A recipe's flags for neuronx-cc with ``--auto-cast=none`` among them.
+
+    Raises:
+        BackendError: they ask for another cast, or for a cache of their own, which would make cold starts warm.
+    """
+    words = asked.split()
+    for word in words:
+        if word.startswith("--auto-cast") and word != AUTO_CAST:
+            raise BackendError(f"NEURON_CC_FLAGS has {word}, which changes the precision", f"write {AUTO_CAST}")
+        if word.startswith("--cache_dir"):
+            raise BackendError("NEURON_CC_FLAGS has --cache_dir, but each suite has its own cache", "leave it out")
+    return " ".join(words if AUTO_CAST in words else [*words, AUTO_CAST])

@@ -430,11 +430,12 @@ def test_a_watch_samples_and_closes_the_tool(tmp_path: Path) -> None:
     assert eventually(lambda: not any(map(runs, starts(tmp_path))), 2.0)
 
 
-def test_every_sampler_gives_a_sample_for_the_record(tmp_path: Path) -> None:
+def test_a_record_has_the_power_and_of_a_missing_monitor_nothing(tmp_path: Path) -> None:
     tree.devices(tmp_path, [0], "Trainium2", "Trn2", "NDv3")
     tree.write(tmp_path, {f"{tree.SYSFS}/neuron0/stats/power/utilization": "POWER_STATUS_NO_DATA,0,0,0,0"})
     found = samplers(tmp_path)
-    assert [sample.sampler for sample in read_devices(found, 5.0)] == [sampler.name for sampler in found]
+    assert [sampler.name for sampler in found] == ["neuron-power-0", "neuron-monitor"]
+    assert [sample.sampler for sample in read_devices(found, 5.0)] == ["neuron-power-0"]
     for sampler in found:
         sampler.close()
 

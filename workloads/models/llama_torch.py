@@ -4,6 +4,7 @@ Precision is explicit: `Numerics` says what the master values and the operands o
 held in, and casts stand where they happen. No autocast.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,11 +246,19 @@ def loss_divisor(tokens: int) -> int:
     return int(2 ** (tokens.bit_length() - 1))
 
 
+def recomputed(layer: nn.Module, *inputs: Tensor) -> Tensor:
+    """What the layer computes, its activations computed again in the backward pass instead of kept."""
+    return checkpoint(layer, *inputs, use_reentrant=False, preserve_rng_state=False)
+
+
 class Llama(nn.Module):
     """The whole model; ``forward`` gives the loss of one micro-batch.
 
     Parameters are uninitialised until the caller copies them in (names of workloads/shapes.py).
     """
+
+    recomputed: Callable[..., Tensor] = staticmethod(recomputed)
+    """To be replaced where a device has a checkpoint of its own."""
 
     def __init__(
         self,
@@ -306,5 +315,5 @@ class Llama(nn.Module):
 
     def _run(self, block: nn.Module, stream: Tensor) -> Tensor:
         if self.rematerialise:
-            return checkpoint(block, stream, self.cosine, self.sine, use_reentrant=False, preserve_rng_state=False)
+            return self.recomputed(block, stream, self.cosine, self.sine)
         return block(stream, self.cosine, self.sine)
