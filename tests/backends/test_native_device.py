@@ -8,9 +8,7 @@ from pathlib import Path
 
 import neuron_tree
 import pytest
-from neuron_stand_in.build import NoCompiler
-from neuron_stand_in.build import library as built_library
-from neuron_stand_in.process import run, variables
+from neuron_stand_in.process import built, run, variables
 from parity_workload import run_steps, small_workload
 
 torch = pytest.importorskip("torch")
@@ -27,13 +25,9 @@ Train = Callable[..., dict]
 
 
 @pytest.fixture(scope="module")
-def library(pytestconfig: pytest.Config) -> Path:
+def library() -> Path:
     """The compiled stand-in."""
-    assert pytestconfig.cache is not None
-    try:
-        return built_library(pytestconfig.cache.mkdir("neuron_stand_in"))
-    except NoCompiler as error:
-        pytest.skip(str(error))
+    return built()
 
 
 @pytest.fixture

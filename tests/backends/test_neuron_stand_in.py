@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from neuron_stand_in.build import NoCompiler
-from neuron_stand_in.build import library as built_library
-from neuron_stand_in.process import HERE, run, variables
+from neuron_stand_in.process import HERE, built, run, variables
 
 pytest.importorskip("torch")
 
@@ -47,13 +45,9 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def library(pytestconfig: pytest.Config) -> Path:
+def library() -> Path:
     """The compiled device, kept between test runs."""
-    assert pytestconfig.cache is not None
-    try:
-        return built_library(pytestconfig.cache.mkdir("neuron_stand_in"))
-    except NoCompiler as error:
-        pytest.skip(str(error))
+    return built()
 
 
 def printed(environment: dict[str, str], code: str) -> Any:

@@ -6,8 +6,19 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+from neuron_stand_in.build import NoCompiler, library
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
+
+
+def built() -> Path:
+    """The compiled device, built once for each source and torch; skips the test where there is no C++ compiler."""
+    try:
+        return library(PROJECT / ".cache/neuron_stand_in")
+    except NoCompiler as error:
+        pytest.skip(str(error))
 
 
 def variables(library: Path, neff_cache: Path, *, faults: Iterable[str] = (), **settings: object) -> dict[str, str]:

@@ -45,13 +45,12 @@ def test_first_loss_is_numpys(session_class: type, tied_head: bool) -> None:
         *(Recipe(compile="off", attention=attention) for attention in ATTENTIONS),
         *(Recipe(compile="off", loss=loss, loss_part_tokens=part) for loss in LOSSES for part in (None, 96, 7)),
         Recipe(compile="off", loss_part_tokens=10, micro_batch=1, rematerialise=True),
-        Recipe(compile="parts", attention="sdpa-contiguous", loss="logsumexp"),
-        Recipe(compile="parts", loss_part_tokens=24, rematerialise=True),
+        Recipe(compile="parts", attention="sdpa-contiguous", loss="logsumexp", loss_part_tokens=24, rematerialise=True),
     ],
 )
-@pytest.mark.parametrize("tied_head", [False, True])
-def test_every_torch_recipe_is_the_same_mathematics(recipe: Recipe, tied_head: bool) -> None:
-    workload = small_workload(tied_head=tied_head)
+def test_every_torch_recipe_is_the_same_mathematics(recipe: Recipe) -> None:
+    """With a tied head, whose weight has gradients of two parts, wherever the model is cut."""
+    workload = small_workload(tied_head=recipe.loss_part_tokens is not None)
     base = run_steps(TorchSession, workload, EAGER, steps=5)
     assert deviation(run_steps(TorchSession, workload, recipe, steps=5), base) < 1e-10
 

@@ -195,6 +195,16 @@ def test_the_counter_sees_a_new_shape_and_nothing_else(session: XlaSession) -> N
     session.losses()
 
 
+def test_micro_batches_share_a_graph() -> None:
+    """One graph for all but the last: cut on the device, each of the four would be another."""
+    with opened(micro_batch=1) as session:
+        before = session.compiled_graphs()
+        session.step(BATCHES(0))
+        session.step(BATCHES(1))
+        session.sync()
+        assert session.compiled_graphs() - before == 2
+
+
 @pytest.mark.parametrize("number_of_losses", [1, 2, 5])
 def test_reading_losses_compiles_nothing(session: XlaSession, number_of_losses: int) -> None:
     for step in range(number_of_losses):
