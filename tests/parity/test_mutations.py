@@ -53,8 +53,8 @@ MUTATIONS = {
     ),
     "AdamW epsilon": (TORCH_ENGINE, "eps=rule.epsilon", "eps=1e-7"),
     "AdamW beta2": (TORCH_ENGINE, "betas = (rule.beta1, rule.beta2)", "betas = (rule.beta1, 0.951)"),
-    "decay on norms": (TORCH_ENGINE, '"weight_decay": 0.0', '"weight_decay": rule.weight_decay'),
-    "no decay": (TORCH_ENGINE, '"weight_decay": rule.weight_decay', '"weight_decay": 0.0'),
+    "decay on norms": (TORCH_ENGINE, '"weight_decay": 0.0', '"weight_decay": decay'),
+    "no decay": (TORCH_ENGINE, '"weight_decay": decay', '"weight_decay": 0.0'),
     "no clip": (TORCH_ENGINE, "torch._foreach_mul_(gradients,", "(lambda *_: None)(gradients,"),
     "clip epsilon": (TORCH_ENGINE, "_CLIP_EPSILON = 1e-6", "_CLIP_EPSILON = 1e-5"),
     "no warm-up": (
