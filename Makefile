@@ -31,7 +31,7 @@ XLA_BOOTSTRAP = $(or $(shell for python in python3.13 python3.12 python3.11 pyth
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report doctor test test-xla test-placeholders reliability lint clean
+.PHONY: help setup bench smoke compare report doctor test test-xla test-stand-in test-placeholders reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -77,6 +77,10 @@ $(XLA_ENV)/ready: requirements/torch-xla-cpu.txt
 reliability: ## inject every fault a hundred times, fuzz longer, and write docs/reliability.md
 	@$(SETUP) $(TEST_EXTRAS)
 	@FAIRCHIP_FAULTS=100 FAIRCHIP_FUZZ=2000 FAIRCHIP_RELIABILITY_PAGE=1 $(RUN) pytest -o timeout=3600 tests/reliability tests/fuzz
+
+test-stand-in: ## test the device that stands in for a NeuronCore thoroughly, after a change of it
+	@$(SETUP) $(TEST_EXTRAS)
+	@FAIRCHIP_STAND_IN=1 $(RUN) pytest tests/backends/test_neuron_stand_in.py
 
 test-placeholders: ## fetch AWS's placeholder packages of the public index, and check that none is taken for the real one
 	@$(SETUP) $(TEST_EXTRAS)

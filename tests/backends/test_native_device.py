@@ -70,14 +70,10 @@ def apart(told: dict) -> float:
 def test_a_compiler_that_gets_scaled_gradients_wrong_gets_ours_right(train: Train) -> None:
     """72 tokens: their mean would send 1/72 into the compiled backward; 1/64 goes in, and 64/72 is applied after it."""
     faults = ("corrupt-scaled-gradients",)
-    assert apart(train("parts", "guarded", faults=faults)) < 1e-5
+    guarded = train("parts", "guarded", faults=faults)
+    assert apart(guarded) < 1e-5
+    assert guarded["int64"]["moved to the device"] == 0, "token ids are int32"
     assert apart(train("parts", "scaled", faults=faults)) > 1e-3, "without the guard the fault would be seen"
-
-
-def test_token_ids_reach_the_device_as_int32(train: Train) -> None:
-    told = train("parts", "guarded")
-    assert apart(told) < 1e-5
-    assert told["int64"]["moved to the device"] == 0
 
 
 def test_what_the_device_says_and_refuses(machine_of: Callable[..., dict], tmp_path: Path) -> None:

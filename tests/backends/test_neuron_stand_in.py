@@ -1,6 +1,7 @@
 """The stand-in for torch_neuronx does what its README says, so that tests of the backend can rely on it."""
 
 import json
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 from neuron_stand_in.process import HERE, built, run, variables
 
 pytest.importorskip("torch")
+thorough = pytest.mark.skipif(
+    not os.environ.get("FAIRCHIP_STAND_IN"), reason="of the stand-in itself: make test-stand-in"
+)
+"""What tests of the backends would notice too, if it went wrong."""
 
 TIMED = """
 import json, time, torch
@@ -60,6 +65,7 @@ def refusal(environment: dict[str, str], code: str) -> str:
     return str(failure.value)
 
 
+@thorough
 def test_training_gives_the_losses_of_the_cpu(library: Path, tmp_path: Path) -> None:
     jobs = [{"device": "cpu", "foreach": True}, {"device": "neuron", "foreach": True}]
     jobs += [{"device": "neuron", "foreach": False}, {"device": "neuron", "foreach": True, "compile_blocks": True}]
@@ -70,6 +76,7 @@ def test_training_gives_the_losses_of_the_cpu(library: Path, tmp_path: Path) -> 
         assert job["losses"] == pytest.approx(cpu["losses"], rel=1e-6)
 
 
+@thorough
 def test_fused_attention_has_the_gradients_of_the_cpu(library: Path, tmp_path: Path) -> None:
     code = """
 import json, torch
@@ -83,6 +90,7 @@ print(json.dumps(max((a - b).abs().max().item() for a, b in zip(gradients("cpu")
     assert printed(variables(library, tmp_path), code) < 1e-5
 
 
+@thorough
 def test_import_of_torch_registers_the_device_unless_told_not_to(library: Path, tmp_path: Path) -> None:
     environment = variables(library, tmp_path)
     registered = "import torch; print(torch.accelerator.current_accelerator(), torch.neuron.device_count())"
@@ -91,6 +99,7 @@ def test_import_of_torch_registers_the_device_unless_told_not_to(library: Path, 
     assert run({**environment, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}, "-c", absent) == "privateuseone False\n"
 
 
+@thorough
 def test_host_runs_ahead_and_synchronize_waits(library: Path, tmp_path: Path) -> None:
     value, enqueue, wait, read = printed(variables(library, tmp_path, op_seconds=0.1), TIMED)
     assert value == 16
@@ -165,6 +174,7 @@ print(json.dumps(seen))
     assert fallback == ["aten::silu"]
 
 
+@thorough
 def test_first_process_compiles_and_the_second_finds_the_cache(library: Path, tmp_path: Path) -> None:
     environment = variables(library, tmp_path)
     code = COMPILED.replace("SCALES", "(1.0, 1 / 15)")
@@ -177,12 +187,14 @@ def test_first_process_compiles_and_the_second_finds_the_cache(library: Path, tm
     assert scaled == pytest.approx(whole, rel=1e-5), "without the fault any scale is right"
 
 
+@thorough
 def test_recompilation_shows_in_metrics_and_cache(library: Path, tmp_path: Path) -> None:
     environment = variables(library, tmp_path, faults=["recompile-every-N-steps"], recompile_every=2)
     assert len(printed(environment, COMPILED.replace("SCALES", "(1.0,) * 5"))["metrics"]) == 6
     assert len(list(tmp_path.glob("??/??/*.neff"))) == 6
 
 
+@thorough
 def test_scaled_gradients_are_corrupted_unless_by_a_power_of_two(library: Path, tmp_path: Path) -> None:
     environment = variables(library, tmp_path, faults=["corrupt-scaled-gradients"])
     whole, exact, scaled = printed(environment, COMPILED.replace("SCALES", "(1.0, 1 / 16, 1 / 15)"))["gradients"]
@@ -190,6 +202,7 @@ def test_scaled_gradients_are_corrupted_unless_by_a_power_of_two(library: Path, 
     assert scaled != pytest.approx(whole, rel=1e-2)
 
 
+@thorough
 def test_failed_compilation_falls_back_silently_if_allowed(library: Path, tmp_path: Path) -> None:
     environment = {
         **variables(library, tmp_path, faults=["compile-fails"]),
@@ -200,6 +213,7 @@ def test_failed_compilation_falls_back_silently_if_allowed(library: Path, tmp_pa
     assert eager["metrics"] == []
 
 
+@thorough
 def test_compiler_refuses_what_the_real_one_does(library: Path, tmp_path: Path) -> None:
     code = """
 import json, os, torch
@@ -236,12 +250,14 @@ def test_no_device_raises_when_counted(library: Path, tmp_path: Path) -> None:
     assert "no Neuron device" in message
 
 
+@thorough
 def test_runtime_variables_choose_the_cores(library: Path, tmp_path: Path) -> None:
     environment, code = variables(library, tmp_path), "import torch; print(torch.neuron.device_count())"
     assert run({**environment, "NEURON_RT_VISIBLE_CORES": "1-2"}, "-c", code) == "2\n"
     assert run({**environment, "NEURON_RT_NUM_CORES": "1"}, "-c", code) == "1\n"
 
 
+@thorough
 def test_two_processes_compute_what_one_does(library: Path, tmp_path: Path) -> None:
     environment = {**variables(library, tmp_path), "INIT_FILE": str(tmp_path / "rendezvous"), "WORLD_SIZE": "2"}
     other = {**environment, "RANK": "1", "LOCAL_RANK": "1"}
@@ -264,12 +280,14 @@ torch.distributed.init_process_group("neuron", rank=0, world_size=1, store=torch
     assert "should not be initialized before the init_process_group" in refusal(variables(library, tmp_path), code)
 
 
+@thorough
 def test_slow_first_step(library: Path, tmp_path: Path) -> None:
     environment = variables(library, tmp_path, faults=["slow-first-step"], first_step_seconds=1)
     (job,) = json.loads(run(environment, str(HERE / "train.py"), '[{"device": "neuron"}]'))
     assert job["seconds"][0] > 1 > max(job["seconds"][1:])
 
 
+@thorough
 def test_unknown_fault_and_missing_library_are_named(library: Path, tmp_path: Path) -> None:
     environment = variables(library, tmp_path)
     assert "NEURON_STAND_IN_LIBRARY" in refusal({**environment, "NEURON_STAND_IN_LIBRARY": ""}, "import torch")

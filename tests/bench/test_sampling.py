@@ -106,12 +106,16 @@ def test_one_that_hangs_while_closing_is_left_behind_and_keeps_no_other_open(mon
 
 def test_other_work_is_seen() -> None:
     """A process that nobody measures keeps a processor busy: the sabotage behind the gate quiet-host."""
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+    with (
+        subprocess.Popen(["sleep", "30"]) as worker,
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy,
+    ):
         try:
-            with Watch(os.getpid()) as watch:
+            with Watch(worker.pid) as watch:
                 time.sleep(2.3)
         finally:
             busy.kill()
+            worker.kill()
     others = [sample.other_cpus for sample in watch.host_samples]
     assert all(other is not None and other > 0.3 for other in others), others
 

@@ -56,11 +56,9 @@ def of_one(tmp_path_factory: pytest.TempPathFactory) -> list[StepLoss]:
 @pytest.mark.parametrize(
     ("backend", "recipe"),
     [
-        ("torch-cpu", EAGER),
         ("torch-cpu", replace(EAGER, sharding="optimizer", micro_batch=1)),
         ("torch-cpu", replace(EAGER, sharding="all", micro_batch=1, loss_part_tokens=10)),
         ("jax-cpu", JITTED),
-        ("jax-cpu", replace(JITTED, sharding="optimizer", micro_batch=1)),
         ("jax-cpu", replace(JITTED, sharding="all", loss_part_tokens=24)),
     ],
 )
