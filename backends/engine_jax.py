@@ -67,8 +67,9 @@ class JaxSession:
             jax.config.update("jax_enable_x64", True)
         self.mesh = Mesh(_devices(platform, rank), ("data",))
         self._facts = facts or {}
-        limit = None if platform == "cpu" else _memory_stat(self.device, "bytes_limit")
-        refuse_what_cannot_fit(workload, recipe, rank.all_devices, memory_bytes or limit)
+        if memory_bytes is None and platform != "cpu":
+            memory_bytes = _memory_stat(self.device, "bytes_limit")
+        refuse_what_cannot_fit(workload, recipe, rank.all_devices, memory_bytes)
         self.numerics = Numerics.of(POLICIES[workload.precision], recipe.attention)
         with _memory_errors():
             self.parameters = self._build()
@@ -316,7 +317,10 @@ def _devices(platform: str, rank: Rank) -> list[Any]:
 
 def _memory_stat(device: Any, name: str) -> int | None:
     """A figure of the device's allocator, in bytes; None on a platform that does not tell."""
-    found = (device.memory_stats() or {}).get(name)
+    try:
+        found = (device.memory_stats() or {}).get(name)
+    except (RuntimeError, NotImplementedError):
+        return None
     return None if found is None else int(found)
 
 

@@ -45,7 +45,7 @@ class TorchSession:
             OutOfMemory: parameters, gradients and optimizer state do not fit.
         """
         self.workload, self.recipe, self.rank = workload, recipe, rank
-        _refuse_unknown(recipe)
+        _refuse_unknown(recipe, rank)
         self._on = TorchDevice(device) if isinstance(device, str) else device
         self.device = self._on.take(rank)
         refuse_what_cannot_fit(workload, recipe, rank.world_size, self._on.memory_bytes())
@@ -260,10 +260,13 @@ def probe_products(numerics: Numerics, device: torch.device) -> dict[str, Scalar
     return {"operand_fraction_bits": kept, "accumulation_exact": bool((product(ones, ones) == 2**16).all())}
 
 
-def _refuse_unknown(recipe: Recipe) -> None:
+def _refuse_unknown(recipe: Recipe, rank: Rank) -> None:
     for kind, asked, known in (("attention", recipe.attention, ATTENTIONS), ("loss", recipe.loss, LOSSES)):
         if asked not in known:
             raise BackendError(f"torch has no {kind} {asked!r}", f"known: {', '.join(known)}")
     if recipe.compile == "whole" and recipe.loss_part_tokens is not None:
         fault = "loss_part_tokens cuts the model, which compile = 'whole' wants in one piece"
+        raise BackendError(f"torch: {fault}", "set compile = 'parts'")
+    if recipe.compile == "whole" and recipe.sharding == "all" and rank.world_size > 1:
+        fault = "sharding = 'all' works between layers, which compile = 'whole' wants in one piece"
         raise BackendError(f"torch: {fault}", "set compile = 'parts'")

@@ -6,18 +6,20 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from backends.contract import Backend
-from backends.registry import availabilities, load_backend
+from backends.registry import availabilities, availability, load_backend
 from bench.comparing import price_choice
 from bench.compile_caches import cache_folder
 from bench.errors import UsageError
 from bench.folders import RUNS_FOLDER
 from bench.measuring import Wish, measure_and_compare
+from bench.plan import Case
 from bench.privacy import scrubbed
 from bench.schedule import Campaign
 from bench.suite import find_suite, make_case
 from results.gates import evaluate
 from results.record import RunRecord
 from workloads.catalog import find_workload
+from workloads.spec import Workload
 
 QUESTIONS_SECONDS = 900.0
 """A question may compile, and a device that hangs answers none."""
@@ -29,7 +31,7 @@ def check_deeply() -> int:
     suite = find_suite("smoke")
     campaign = Campaign(
         suite="doctor",
-        cases=[make_case(find_workload(suite.workloads[0]), name) for name in names],
+        cases=[_case(find_workload(suite.workloads[0]), name) for name in names],
         plan=suite.plan,
         runs=1,
         cold_starts=1,
@@ -42,6 +44,14 @@ def check_deeply() -> int:
     for name in names:
         _print_answers(load_backend(name))
     return code
+
+
+def _case(workload: Workload, name: str) -> Case:
+    """On as many devices of one chip as can share the workload's batch."""
+    found = availability(name)
+    most = min(found.devices_per_chip, max(1, found.device_count))
+    devices = next(count for count in range(most, 0, -1) if workload.global_batch % count == 0)
+    return make_case(workload, name, devices=devices)
 
 
 def _to_be_checked() -> list[str]:

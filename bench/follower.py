@@ -7,42 +7,51 @@ input means that the job is over, or the leader gone. See `bench.ranks`.
 import json
 import os
 import sys
+import traceback
 from dataclasses import asdict, is_dataclass
 from typing import Any, TextIO
 
-from backends.contract import Rank
+from backends.contract import Rank, Session
 from backends.registry import load_backend
 from bench.measure import quiet_process
 from bench.worker import Job, claim_standard_output, failure, volunteer_for_the_out_of_memory_killer
-from workloads.data import batch_source
+from workloads.data import BatchSource, batch_source
 
 
 def main() -> None:
-    """Follow until standard input ends; a failure is told before exiting."""
+    """Follow until standard input ends. A failure is told first of all: closing may wait for ranks that wait for us."""
     answers = claim_standard_output()
     job = Job.model_validate_json(sys.stdin.readline())
     volunteer_for_the_out_of_memory_killer()
     try:
-        _follow(job, answers)
+        with quiet_process():
+            session = _opened(job)
+            _obey(session, batch_source(job.workload), answers)
     except Exception as error:
         ended = failure(error)
         _say(answers, {"failed": ended.status, "reason": ended.reason})
-        raise
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    session.__exit__(None, None, None)
 
 
-def _follow(job: Job, answers: TextIO) -> None:
+def _opened(job: Job) -> Session:
     index = int(os.environ["RANK"])
     rank = Rank(index=index, world_size=job.processes, local_index=index, devices=job.devices)
-    batches = batch_source(job.workload)
-    with load_backend(job.backend).open(job.workload, job.recipe, rank) as session, quiet_process():
-        for line in sys.stdin:
-            action, step = json.loads(line)
-            if action == "close":
-                return
-            if action == "step":
-                session.step(batches(step))
-            else:
-                _say(answers, {"answer": _plain(getattr(session, action)())})
+    return load_backend(job.backend).open(job.workload, job.recipe, rank).__enter__()
+
+
+def _obey(session: Session, batches: BatchSource, answers: TextIO) -> None:
+    """Line by line, until one says to close, or there are no more."""
+    for line in sys.stdin:
+        action, step = json.loads(line)
+        if action == "close":
+            return
+        if action == "step":
+            session.step(batches(step))
+        else:
+            _say(answers, {"answer": _plain(getattr(session, action)())})
 
 
 def _plain(value: Any) -> Any:

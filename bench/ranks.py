@@ -25,6 +25,8 @@ from workloads.data import Batch
 
 FOLLOWER = (sys.executable, "-P", "-m", "bench.follower")
 
+CLOSE_SECONDS = 10.0
+"""What followers may take to close their sessions and exit."""
 CAUSE_SECONDS = 2.0
 """When a rank fails, the others' collectives fail too. How long the leader's own failure waits for the cause, which
 ends the job as soon as it is told."""
@@ -61,10 +63,18 @@ def followers(job_line: str, world_size: int, failed: Failed) -> Iterator[Sequen
         yield started
     except Exception:
         time.sleep(CAUSE_SECONDS)
+        _end(started, 0.0)
         raise
-    finally:
-        for follower in started:
-            follower.end()
+    _end(started, CLOSE_SECONDS)
+
+
+def _end(started: Sequence["Follower"], seconds: float) -> None:
+    """Let all of them close at once; who takes longer is killed."""
+    for follower in started:
+        follower.hang_up()
+    deadline = time.monotonic() + seconds
+    for follower in started:
+        follower.end(max(0.0, deadline - time.monotonic()))
 
 
 def free_port() -> int:
@@ -100,13 +110,16 @@ class Follower:
         """What it said to the oldest action that is answered; blocks until it does."""
         return self._answers.get()
 
-    def end(self) -> None:
-        """Let it close its session and exit; one that does not is killed."""
+    def hang_up(self) -> None:
+        """There is nothing more to do; what it says from now on is not heard."""
         self._ending = True
         with contextlib.suppress(OSError):
             _pipe(self._process.stdin).close()
+
+    def end(self, seconds: float) -> None:
+        """Wait until it has exited, at most so long, then kill it."""
         try:
-            self._process.wait(10.0)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -120,13 +133,19 @@ class Follower:
 
     def _listen(self) -> None:
         for line in _pipe(self._process.stdout):
-            said = json.loads(line)
-            if "failed" in said:
-                self._failed(said["failed"], f"rank {self.index}: {said['reason']}")
-            else:
-                self._answers.put(said["answer"])
+            self._hear(line)
         if not self._ending:
             self._failed("failed", f"rank {self.index} {_how_ended(self._process.wait())}")
+
+    def _hear(self, line: str) -> None:
+        try:
+            said = json.loads(line)
+        except ValueError:
+            said = {"failed": "failed", "reason": "its answer was not understood"}
+        if "answer" in said:
+            self._answers.put(said["answer"])
+        elif not self._ending:
+            self._failed(said["failed"], f"rank {self.index}: {said['reason']}")
 
 
 class LeadingSession:
@@ -164,17 +183,12 @@ class LeadingSession:
         return max(known, key=lambda use: use.peak_bytes, default=None)
 
     def describe(self) -> Mapping[str, Scalar]:
-        """The leader's, with what any other rank says differently."""
+        """The leader's; of what a gate looks at, the worst that any rank says."""
         own, *others = self._ask("describe", self._session.describe)
-        told = dict(own)
-        for other, said in zip(self._others, others, strict=True):
-            told |= {name: value for name, value in said.items() if name in DECISIVE and value != own.get(name)}
-            told |= {
-                f"rank_{other.index}_{name}": value
-                for name, value in said.items()
-                if name not in DECISIVE and value != own.get(name)
-            }
-        return told
+        return {
+            **own,
+            **{name: worst([own.get(name), *(said.get(name) for said in others)]) for name, worst in WORST.items()},
+        }
 
     def _ask(self, action: str, own: Callable[[], Any]) -> list[Any]:
         """The same of every rank, all at work at the same time; ours first."""
@@ -189,13 +203,35 @@ class LeadingSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for other in self._others:
-            other.tell("close")
-        self._session.__exit__(kind, error, trace)
+        """Closes every rank's; after an error none, since closing may wait for a rank that is stuck."""
+        if kind is None:
+            for other in self._others:
+                other.tell("close")
+            self._session.__exit__(kind, error, trace)
 
 
-DECISIVE = frozenset({"device_type", "elsewhere", "fallback", "operand_fraction_bits", "accumulation_exact"})
-"""What a gate looks at: if one rank's differs from the leader's, the job's does."""
+def _first_said(values: Sequence[Scalar]) -> Scalar:
+    return next((value for value in values if value), None)
+
+
+def _least(values: Sequence[Scalar]) -> Scalar:
+    known = [value for value in values if isinstance(value, int | float)]
+    return min(known) if len(known) == len(values) else None
+
+
+def _only_one(values: Sequence[Scalar]) -> Scalar:
+    """What all say, else all that is said: no backend promises that."""
+    return values[0] if len(set(values)) == 1 else " and ".join(sorted({str(value) for value in values}))
+
+
+WORST: Mapping[str, Callable[[Sequence[Scalar]], Scalar]] = {
+    "device_type": _only_one,
+    "elsewhere": _first_said,
+    "fallback": _first_said,
+    "operand_fraction_bits": _least,
+    "accumulation_exact": _least,
+}
+"""What a gate looks at, and what it is shown of all ranks'."""
 
 
 def _how_ended(code: int) -> str:

@@ -92,15 +92,15 @@ def main() -> None:
     job = Job.model_validate_json(sys.stdin.readline())
     volunteer_for_the_out_of_memory_killer()
     _die_with_parent()
-    _send(events, run(job, started, events))
+    run(job, started, events)
 
 
-def run(job: Job, started: float, events: TextIO) -> Result:
-    """The job's result; an expected failure is a result too."""
+def run(job: Job, started: float, events: TextIO) -> None:
+    """Send the job's result, before anything is closed that may hang; an expected failure is a result too."""
     try:
-        return Result(status="ok", measurement=_measured(job, started, events))
+        _measure(job, started, events)
     except (BackendError, WorkloadError, MemoryError) as error:
-        return failure(error)
+        _send(events, failure(error))
 
 
 def failure(error: Exception) -> Result:
@@ -117,7 +117,7 @@ def failure(error: Exception) -> Result:
     return Result(status=status, reason=f"{error.message}; {error.hint}")
 
 
-def _measured(job: Job, started: float, events: TextIO) -> Measurement:
+def _measure(job: Job, started: float, events: TextIO) -> None:
     batches = batch_source(job.workload)
     _send(events, Progress(phase="opening", done=0, of=0))
     importing = time.perf_counter()
@@ -129,7 +129,7 @@ def _measured(job: Job, started: float, events: TextIO) -> Measurement:
             open_seconds=opened - importing,
             first_step_seconds=0.0,
         )
-        return measure(
+        measured = measure(
             session,
             batches,
             job.workload.tokens_per_step,
@@ -138,6 +138,7 @@ def _measured(job: Job, started: float, events: TextIO) -> Measurement:
             report=lambda phase, done, of: _send(events, Progress(phase=phase, done=done, of=of)),
             wall_clock=job.clock,
         )
+        _send(events, Result(status="ok", measurement=measured))
 
 
 @contextlib.contextmanager

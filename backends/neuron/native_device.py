@@ -52,12 +52,12 @@ class NeuronDevice(TorchDevice):
             raise BackendError(fault, "use 1, 2, 4, 8, 16 or a multiple of 32")
         if shutil.which(probing.COMPILER) is None:
             raise Unavailable(f"{probing.COMPILER} is not on PATH", "see: fairchip doctor")
+        core = own_core(rank)
+        os.environ["NEURON_RT_VISIBLE_CORES"] = str(core)
         if self._near:
-            self._stay_near(rank)
+            self._stay_near(core)
         if rank.world_size > 1:
             join("neuron", rank)
-        else:
-            os.environ.setdefault("NEURON_RT_VISIBLE_CORES", str(rank.local_index))
         self._require_device()
         return torch.device("neuron")
 
@@ -71,12 +71,12 @@ class NeuronDevice(TorchDevice):
         if count < 1 or accelerator is None or accelerator.type != "neuron":
             raise Unavailable(f"torch's accelerator is {accelerator}, with {count} devices", "see: fairchip doctor")
 
-    def _stay_near(self, rank: Rank) -> None:
+    def _stay_near(self, core: int) -> None:
         """On the processors of the chip's NUMA node, where neuron-ls tells them."""
         machine = self._machine
         if machine is None or not machine.logical_cores_per_chip:
             return
-        place = rank.local_index // machine.logical_cores_per_chip
+        place = core // machine.logical_cores_per_chip
         affinity = machine.chips[place].cpu_affinity if place < len(machine.chips) else None
         near = cpu_numbers(affinity or "") & os.sched_getaffinity(0)
         if near:
@@ -154,6 +154,12 @@ def _peak_of(stats: Mapping[str, Any]) -> int:
     nested = stats.get("allocated_bytes")
     peak = nested.get("peak") if isinstance(nested, Mapping) else stats.get("allocated_bytes.all.peak")
     return int(peak or 0)
+
+
+def own_core(rank: Rank) -> int:
+    """This process's logical core in the machine: of those that the user lets us see, the one with its number."""
+    visible = sorted(cpu_numbers(os.environ.get("NEURON_RT_VISIBLE_CORES", "")))
+    return visible[rank.local_index] if rank.local_index < len(visible) else rank.local_index
 
 
 def cpu_numbers(text: str) -> set[int]:

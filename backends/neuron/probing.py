@@ -9,9 +9,13 @@ from pathlib import Path
 
 from backends.contract import Availability, Scalar
 from backends.errors import BackendError
+from backends.neuron.checks import CONFIG_VARIABLES
 from backends.neuron.machine import NeuronMachine, describe, read_machine
 from backends.neuron.packages import INDEX, installed_version, script_folders
 
+LONGEST_WAIT_SECONDS = "86400"
+"""The runtime gives a program 30 seconds (NEURON_RT_EXEC_TIMEOUT, Neuron runtime configuration guide), less than a rank
+may wait in a collective for one that still compiles; the runner limits the time of a run."""
 AUTO_CAST = "--auto-cast=none"
 """Neuron's pages contradict each other on the compiler's default, so it is always given."""
 COMPILER = "neuronx-cc"
@@ -88,11 +92,15 @@ def common_variables(variables: Mapping[str, str]) -> dict[str, str]:
     Rounding is to nearest, as on every other device. The compiler is found even where its environment is not active.
 
     Raises:
-        BackendError: as `compiler_flags`.
+        BackendError: as `compiler_flags`, or a variable that changes how many cores a chip has.
     """
     folder = compiler_folder()
     path = {} if folder is None or shutil.which(COMPILER) else {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    for name in CONFIG_VARIABLES:
+        if name in variables:
+            raise BackendError(f"a recipe cannot set {name}: cores are counted without it", "export it before fairchip")
     return {
+        "NEURON_RT_EXEC_TIMEOUT": LONGEST_WAIT_SECONDS,
         **variables,
         "NEURON_CC_FLAGS": compiler_flags(variables.get("NEURON_CC_FLAGS", "")),
         "NEURON_RT_STOCHASTIC_ROUNDING_EN": "0",

@@ -1,5 +1,6 @@
 """torch-xla on Neuron: what trained on Trainium before the native PyTorch backend, and all that torch has for trn1."""
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,6 +63,8 @@ class TorchXlaNeuron(EngineBackend):
 
     def open(self, workload: Workload, recipe: Recipe, rank: Rank) -> Session:
         """See `backends.contract.Backend.open`."""
+        if rank.world_size == 1:  # else torch-xla shares them out by torchrun's variables
+            os.environ.setdefault("NEURON_RT_VISIBLE_CORES", "0")
         from backends.neuron.xla_session import XlaSession
 
         return XlaSession(workload, recipe, self.hardware, rank)

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch.fx.experimental.proxy_tensor import make_fx  # noqa: E402
 
+from backends.contract import Rank  # noqa: E402
 from backends.engine_torch import TorchSession  # noqa: E402
 from backends.neuron import native_device  # noqa: E402
 from backends.recipe import Recipe  # noqa: E402
@@ -104,6 +105,14 @@ def test_both_shapes_of_memory_statistics_are_read(stats: dict, peak: int) -> No
 def test_processor_lists_are_the_kernels() -> None:
     assert native_device.cpu_numbers("0-2,8") == {0, 1, 2, 8}
     assert native_device.cpu_numbers("") == set()
+
+
+@pytest.mark.parametrize(("visible", "cores"), [("", [0, 1]), ("4-7", [4, 5]), ("6,2", [2, 6]), ("3", [3, 1])])
+def test_each_rank_takes_one_of_the_cores_that_the_user_lets_us_see(
+    visible: str, cores: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEURON_RT_VISIBLE_CORES", visible)
+    assert [native_device.own_core(Rank(world_size=2, index=rank, local_index=rank)) for rank in range(2)] == cores
 
 
 def test_heads_are_adjacent_in_memory_where_the_compiler_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:

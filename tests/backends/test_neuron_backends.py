@@ -206,3 +206,13 @@ def test_the_sdk_is_told_by_its_compiler_or_not_at_all(site: Site) -> None:
 
 def test_the_install_lines_name_awss_index() -> None:
     assert INDEX in native.INSTALL
+
+
+def test_a_recipe_cannot_change_how_many_cores_there_are(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="NEURON_LOGICAL_NC_CONFIG"):
+        TorchNeuron().environment(Recipe(environment={"NEURON_LOGICAL_NC_CONFIG": "1"}), tmp_path)
+
+
+def test_a_rank_may_wait_longer_for_another_than_the_runtime_allows(tmp_path: Path) -> None:
+    for backend in (TorchNeuron(), JaxNeuron()):
+        assert int(backend.environment(Recipe(), tmp_path)["NEURON_RT_EXEC_TIMEOUT"]) >= 7200

@@ -57,7 +57,7 @@ def of_one(tmp_path_factory: pytest.TempPathFactory) -> list[StepLoss]:
     ("backend", "recipe"),
     [
         ("torch-cpu", replace(EAGER, sharding="optimizer", micro_batch=1)),
-        ("torch-cpu", replace(EAGER, sharding="all", micro_batch=1, loss_part_tokens=10)),
+        ("torch-cpu", Recipe(compile="parts", sharding="all", micro_batch=1, loss_part_tokens=10)),
         ("jax-cpu", JITTED),
         ("jax-cpu", replace(JITTED, sharding="all", loss_part_tokens=24)),
     ],
@@ -89,3 +89,9 @@ def test_a_rank_that_fails_ends_the_job_with_its_reason(tmp_path: Path) -> None:
     )
     assert end.status == "failed"
     assert end.reason.startswith("rank 1 was killed (SIGKILL)")
+
+
+def test_one_graph_and_shared_parameters_are_refused_together(tmp_path: Path) -> None:
+    end = end_of(small_workload(), "torch-cpu", Recipe(compile="whole", sharding="all"), 2, tmp_path)
+    assert end.status == "failed"
+    assert "set compile = 'parts'" in end.reason

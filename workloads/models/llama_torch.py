@@ -284,7 +284,7 @@ class Llama(nn.Module):
     def fill_tables(self) -> None:
         """Compute the rotary tables; to be called again after memory was given to a model built without."""
         for own, table in zip((self.cosine, self.sine), rotary_tables(self.shape, self.sequence_length), strict=True):
-            own.copy_(torch.from_numpy(table))
+            own.copy_(torch.from_numpy(table).to(own.dtype))
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy of int32 tokens (B, T) twice, summed and divided by `loss_divisor`; of the master type.
