@@ -1,20 +1,15 @@
 """The stand-in for torch_neuronx does what its README says, so that tests of the backend can rely on it."""
 
 import json
-import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from neuron_stand_in.process import HERE, built, run, variables
+from neuron_stand_in.process import HERE, built, run, thorough, variables
 
 pytest.importorskip("torch")
-thorough = pytest.mark.skipif(
-    not os.environ.get("FAIRCHIP_STAND_IN"), reason="of the stand-in itself: make test-stand-in"
-)
-"""What tests of the backends would notice too, if it went wrong."""
 
 TIMED = """
 import json, time, torch

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from neuron_stand_in.process import thorough
 from rich.console import Console
 from simulated_trainium import JAX, TORCH, simulated_trainium
 
@@ -111,12 +112,14 @@ def test_a_cold_start_compiles_and_the_run_after_it_finds_the_cache(
     assert lost(timed) == set()
 
 
+@thorough
 def test_another_recipe_that_ships_computes_the_same(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
     record = record_of(tmp_path, case_of(TORCH, recipe="whole-graph"))
     assert lost(record) == set()
     assert measured(record).session["compile"] == "whole"
 
 
+@thorough
 def test_a_barrier_that_returns_early_makes_no_step_shorter(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Half a millisecond an operation, some 100 in a step: what is not waited for would be most of the time."""
     slow, short = {"op_seconds": "0.0005"}, replace(PLAN, warmup_minimum_steps=4)
@@ -145,10 +148,12 @@ def test_a_fault_of_the_stack_costs_the_rank(
 @pytest.mark.parametrize(
     ("settings", "status", "said"),
     [
-        ({"faults": "compile-fails"}, "failed", "failed to compile"),
+        pytest.param({"faults": "compile-fails"}, "failed", "failed to compile", marks=thorough),
         ({"faults": "no-device"}, "unavailable", "finds no device"),
         ({"memory_bytes": "2000000"}, "out-of-memory", "micro_batch"),
-        ({"memory_bytes": "2000000", "out_of_memory": "runtime"}, "out-of-memory", "micro_batch"),
+        pytest.param(
+            {"memory_bytes": "2000000", "out_of_memory": "runtime"}, "out-of-memory", "micro_batch", marks=thorough
+        ),
     ],
 )
 def test_what_the_stack_cannot_do_is_a_recorded_result(
@@ -175,6 +180,7 @@ def test_jax_with_the_platforms_name_injected_drives_four_devices(machine: pytes
     assert (said["sharding"], said["loss"]) == ("optimizer", "masked")
 
 
+@thorough
 def test_the_open_questions_are_answered_by_the_device(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The stand-in's answers are those that it was made to give."""
     variables = {"NEURON_STAND_IN_FAULTS": "corrupt-scaled-gradients", "TORCH_DEVICE_BACKEND_AUTOLOAD": "1"}

@@ -12,6 +12,9 @@ from neuron_stand_in.build import NoCompiler, library
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 
+thorough = pytest.mark.skipif(not os.environ.get("FAIRCHIP_STAND_IN"), reason="takes minutes: make test-stand-in")
+"""What the other tests on the stand-in would notice too, if it went wrong."""
+
 
 def built() -> Path:
     """The compiled device, built once for each source and torch; skips the test where there is no C++ compiler."""
