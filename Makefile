@@ -31,7 +31,7 @@ XLA_BOOTSTRAP = $(or $(shell for python in python3.13 python3.12 python3.11 pyth
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report doctor test test-xla test-stand-in test-placeholders reliability lint clean
+.PHONY: help setup bench smoke compare report doctor probe test test-xla test-stand-in test-placeholders reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -60,8 +60,13 @@ doctor: ## say what this machine can run, and for the rest why not
 	@$(SETUP) $(BENCH_EXTRAS)
 	@$(RUN) bench doctor $(ARGS)
 
+probe: ## measure what the devices reach in matrix products and copies alone
+	@$(SETUP) $(BENCH_EXTRAS)
+	@$(RUN) bench probe $(ARGS)
+
+# Whole files in parallel; one thread for torch in each: their models are tiny, and threads that wait spin.
 test: lint ## lint, then run the tests
-	@$(RUN) pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(RUN) pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-xla: $(XLA_ENV)/ready ## test torch-xla on the CPU; its environment, once, takes about 7 GB and some minutes
 	@PJRT_DEVICE=CPU $(XLA_ENV)/bin/python -m pytest tests/xla $(ARGS)

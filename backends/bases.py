@@ -6,8 +6,8 @@ The engine, and with it the framework, is imported when a session opens, not bef
 
 from collections.abc import Mapping, Sequence
 
-from backends.contract import Rank, Sampler, Session
-from backends.recipe import Recipe, shipped_recipe
+from backends.contract import Rank, Rates, Sampler, Session
+from backends.recipe import Recipe, shipped_for_precision, shipped_recipe
 from workloads.spec import Workload
 
 
@@ -22,7 +22,7 @@ class EngineBackend:
 
     def recipes(self, workload: Workload) -> Mapping[str, Recipe]:
         """The shipped recipe, ``as-is``."""
-        return {"as-is": self.as_is()}
+        return {"as-is": shipped_for_precision(self.name, workload.precision) or self.as_is()}
 
     def as_is(self) -> Recipe:
         """The recipe, its micro-batch still open; a plug-in returns its own."""
@@ -42,6 +42,12 @@ class TorchBackend(EngineBackend):
 
         return TorchSession(workload, recipe, self.device_type, rank)
 
+    def rates(self, dtype: str) -> Rates:
+        """See `backends.contract.Rates`."""
+        from backends.rates_torch import TorchRates
+
+        return TorchRates(self.device_type, dtype)
+
 
 class JaxBackend(EngineBackend):
     """A platform that jax reaches by name."""
@@ -51,3 +57,9 @@ class JaxBackend(EngineBackend):
         from backends.engine_jax import JaxSession
 
         return JaxSession(workload, recipe, self.device_type, rank)
+
+    def rates(self, dtype: str) -> Rates:
+        """See `backends.contract.Rates`."""
+        from backends.rates_jax import JaxRates
+
+        return JaxRates(self.device_type, dtype)

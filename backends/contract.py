@@ -4,7 +4,7 @@ A backend owns synchronisation; the runner owns time. `backends.conformance` tel
 an implementation is right; docs/add-a-backend.md shows one in one file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -76,16 +76,44 @@ class MemoryUse:
     """What was read, for example "torch.cuda.max_memory_allocated"."""
 
 
+class Rates(Protocol):
+    """A device's matrix products and copies alone, for `fairchip probe`: what a training step is held against.
+
+    A backend offers it as ``rates(dtype) -> Rates``, which is no part of `Backend`: it may be missing.
+    """
+
+    device_name: str
+
+    def product(self, size: int, variants: int) -> Callable[[], None]:
+        """Prepare so many pairs of fresh random square matrices; a call enqueues the product of the next pair."""
+        ...
+
+    def copy(self, size_bytes: int, variants: int) -> Callable[[], None]:
+        """Prepare so many places in the device's memory; a call enqueues a copy of the next one to another place."""
+        ...
+
+    def finish(self) -> None:
+        """Wait for everything enqueued, and prove it by reading a number back."""
+        ...
+
+    def close(self) -> None:
+        """Free the device."""
+        ...
+
+
 class Sampler(Protocol):
     """Reads a device from another process than the timed one."""
 
     name: str
 
-    def read(self) -> Mapping[str, float | None]:
+    def read(self) -> Mapping[str, float | str | None]:
         """Quantities by name, units in the names; None where the device does not tell. Returns at once.
 
-        The gate ``clocks`` knows two: ``clock_mhz``, and ``throttled``, 1.0 while the device holds itself back
-        (power, heat), else 0.0.
+        A report knows ``energy_joules``, which counts up, and of which device (``device_index``, as the framework
+        numbers them; without it: of all); ``power_limit_watts`` and ``default_power_limit_watts``; ``power_capped``
+        and ``sliced`` (1.0 for a part of a shared card). Gates know ``clock_mhz``, ``throttled`` (1.0 while the device
+        holds itself back because of heat or a fault) and ``processes`` on it. ``missing`` says in words why a figure
+        is None. Read once a second and at every edge of a window.
         """
         ...
 

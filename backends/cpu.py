@@ -1,13 +1,14 @@
 """torch and jax on the host's processors: the fallback that every machine has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from backends import rapl
 from backends.bases import JaxBackend, TorchBackend
 from backends.compile_cache import jax_cache, torch_cache
-from backends.contract import Availability
+from backends.contract import Availability, Sampler
 from backends.recipe import Recipe
 
 
@@ -25,6 +26,10 @@ class TorchCpu(TorchBackend):
         """The recipe's variables, the compile cache, and no accelerator visible."""
         return {**recipe.environment, **torch_cache(cache), "CUDA_VISIBLE_DEVICES": ""}
 
+    def samplers(self) -> Sequence[Sampler]:
+        """The processors' energy counters."""
+        return rapl.samplers()
+
 
 class JaxCpu(JaxBackend):
     """jax on the CPU."""
@@ -39,6 +44,10 @@ class JaxCpu(JaxBackend):
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables, the compile cache, and the CPU platform only."""
         return {**recipe.environment, **jax_cache(cache), "JAX_PLATFORMS": "cpu"}
+
+    def samplers(self) -> Sequence[Sampler]:
+        """The processors' energy counters."""
+        return rapl.samplers()
 
 
 def _probe(framework: str) -> Availability:

@@ -1,18 +1,26 @@
 """torch and jax on one Nvidia GPU: thin devices on the same engines as the CPU's."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from backends import nvml
 from backends.bases import JaxBackend, TorchBackend
 from backends.compile_cache import jax_cache, torch_cache
-from backends.contract import Availability
+from backends.contract import Availability, Sampler
+from backends.host import accelerators
 from backends.recipe import Recipe
+from workloads.spec import Workload
 
 _DEVICES = Path("/dev")
+HOPPER = re.compile(r"\b(H20|H100|H200|H800|GH200)\b")
+"""Cards on which cuDNN's attention is 1.7 to 2.3 times as fast in training as torch's first choice, FlashAttention; on
+Ampere and Blackwell it is slower (huggingface/transformers pull request 48163, 2026-08: others' measurements)."""
+_EVERYWHERE = {"NVIDIA_TF32_OVERRIDE": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+"""No TF32 in any library, and CUDA's numbers of the GPUs are the driver's."""
 
 
 class TorchCuda(TorchBackend):
@@ -20,14 +28,28 @@ class TorchCuda(TorchBackend):
 
     name = "torch-cuda"
     device_type = "cuda"
+    root = Path("/")
+    """Where the machine's files are."""
 
     def probe(self) -> Availability:
         """Available with a GPU and a CUDA build of torch."""
         return _probe("torch", _torch_has_cuda, "install a CUDA build of torch")
 
+    def recipes(self, workload: Workload) -> Mapping[str, Recipe]:
+        """As shipped; on Hopper, where torch by itself would take a slower one, cuDNN's attention is preferred."""
+        shipped = super().recipes(workload)["as-is"]
+        cards = accelerators(self.root)
+        if shipped.attention == "sdpa" and cards and all(HOPPER.search(name) for name in cards):
+            shipped = replace(shipped, attention="sdpa-cudnn-first")
+        return {"as-is": shipped}
+
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables and the compile cache; TF32 off everywhere."""
-        return {**recipe.environment, **torch_cache(cache), "NVIDIA_TF32_OVERRIDE": "0"}
+        return {**recipe.environment, **torch_cache(cache), **_EVERYWHERE}
+
+    def samplers(self) -> Sequence[Sampler]:
+        """The driver's management library, for each GPU that a worker sees."""
+        return nvml.samplers(gpu_count())
 
 
 class JaxCuda(JaxBackend):
@@ -47,8 +69,12 @@ class JaxCuda(JaxBackend):
             **recipe.environment,
             **jax_cache(cache),
             "JAX_PLATFORMS": "cuda",
-            "NVIDIA_TF32_OVERRIDE": "0",
+            **_EVERYWHERE,
         }
+
+    def samplers(self) -> Sequence[Sampler]:
+        """The driver's management library, for each GPU that a worker sees."""
+        return nvml.samplers(gpu_count())
 
 
 def _probe(framework: str, has_cuda: Callable[[], bool], fix: str) -> Availability:

@@ -63,9 +63,8 @@ class JaxSession:
         _refuse_unknown(workload, recipe)
         assert rank.world_size == 1, "one process drives every device; its backend's probe must say so"
         jax.config.update("jax_default_matmul_precision", "highest")
-        if workload.precision == "fp64":
-            jax.config.update("jax_enable_x64", True)
-        self.mesh = Mesh(_devices(platform, rank), ("data",))
+        jax.config.update("jax_enable_x64", workload.precision == "fp64")
+        self.mesh = Mesh(devices_of(platform, rank), ("data",))
         self._facts = facts or {}
         if memory_bytes is None and platform != "cpu":
             memory_bytes = _memory_stat(self.device, "bytes_limit")
@@ -120,7 +119,12 @@ class JaxSession:
         share = (self.recipe.micro_batch or self.workload.global_batch // self.mesh.size) * length
         least = 1 if wanted is None else -(-share // wanted)
         parts = next((parts for parts in range(least, length) if length % parts == 0), length)
-        form = llama_jax.Form(rematerialise=self.recipe.rematerialise, loss=self.recipe.loss, loss_parts=parts)
+        form = llama_jax.Form(
+            rematerialise=self.recipe.rematerialise,
+            loss=self.recipe.loss,
+            loss_parts=parts,
+            scan=self.recipe.layers == "scan",
+        )
         return partial(llama_jax.loss, self.workload.model, self.numerics, form=form)
 
     def step(self, batch: Batch) -> None:
@@ -186,6 +190,7 @@ class JaxSession:
             "master_dtype": str(first.dtype),
             "operand_dtype": str(self.numerics.operands),
             "attention": self.numerics.attention,
+            "layers": self.recipe.layers,
             "loss": self.recipe.loss,
             "compile": self.recipe.compile,
             "sharding": self.recipe.sharding,
@@ -292,11 +297,13 @@ def _refuse_unknown(workload: Workload, recipe: Recipe) -> None:
     for kind, (asked, known) in choices.items():
         if asked not in known:
             raise BackendError(f"jax has no {kind} {asked!r}", f"known: {', '.join(known)}")
+    if recipe.compile_mode != "default":
+        raise BackendError("compile_mode is torch.compile's", "leave it out of a recipe for jax")
     if recipe.threads is not None:
         raise BackendError("the jax engine cannot set a number of threads", "leave threads out of the recipe")
 
 
-def _devices(platform: str, rank: Rank) -> list[Any]:
+def devices_of(platform: str, rank: Rank) -> list[Any]:
     """As many as the process drives; a CPU is divided into so many."""
     if platform == "cpu" and rank.devices > 1:
         jax.config.update("jax_num_cpu_devices", rank.devices)

@@ -20,7 +20,7 @@ from backends.recipe import Recipe
 from backends.torch_device import TorchDevice
 from backends.torch_sharding import Groups, compile_parts, own
 from workloads.data import Batch
-from workloads.models.llama_torch import ATTENTIONS, LOSSES, Llama, Numerics, loss_divisor
+from workloads.models.llama_torch import ATTENTIONS, LOSSES, Llama, Numerics, chosen_kernel, loss_divisor
 from workloads.parameters import initial_parameters
 from workloads.precision import POLICIES
 from workloads.schedule import step_scalars
@@ -59,6 +59,9 @@ class TorchSession:
         with self._memory_errors():
             self.model = self._build()
             self.optimizer = self._optimizer()
+            if self._replays:
+                for parameter in self.model.parameters():
+                    parameter.grad = torch.zeros_like(parameter)
             self._loss = self._compiled()
             self._probe = probe_products(self.model.numerics, self.device)
             self._on.begin()
@@ -103,6 +106,8 @@ class TorchSession:
     def _compiled(self) -> Llama:
         """What computes the loss: static shapes only, and no part of a graph that falls back to eager unseen."""
         settings = {"backend": self._on.compile_backend, "dynamic": False, "fullgraph": True}
+        if self.recipe.compile_mode != "default":
+            settings["mode"] = self.recipe.compile_mode
         if self.recipe.compile == "parts" and self._why_eager is None:
             compile_parts(self.model, **settings)
         if self.recipe.compile == "whole" and self._why_eager is None:
@@ -130,9 +135,19 @@ class TorchSession:
 
     def _forward_backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Add this micro-batch's gradient; the loss is scaled by powers of two only, see `loss_divisor`."""
+        if self._replays:
+            torch.compiler.cudagraph_mark_step_begin()
         loss: Tensor = self._loss(inputs, targets)
         loss.backward()
-        return loss.detach()
+        return loss.detach().clone() if self._replays else loss.detach()
+
+    @property
+    def _replays(self) -> bool:
+        """Whether compiled code writes its results where it wrote the last ones, as CUDA graphs do.
+
+        Then a loss is copied out, and gradients are summed in memory of their own, not kept where they were made.
+        """
+        return self.recipe.compile_mode in ("reduce-overhead", "max-autotune")
 
     @property
     def _of_mean(self) -> float:
@@ -169,7 +184,7 @@ class TorchSession:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=not self._replays)
 
     def sync(self) -> None:
         """Wait for everything enqueued on the device."""
@@ -205,8 +220,10 @@ class TorchSession:
             "master_dtype": str(first.dtype).removeprefix("torch."),
             "operand_dtype": str(self.model.numerics.operands).removeprefix("torch."),
             "attention": self.model.numerics.attention,
+            "attention_kernel": self._attention_kernel(),
             "loss": self.recipe.loss,
             "compile": "off" if self._why_eager else self.recipe.compile,
+            "compile_mode": self.recipe.compile_mode,
             "fallback": self._why_eager,
             "elsewhere": self._on.ran_elsewhere(),
             "optimizer": f"torch.optim.AdamW(fused={self._on.has_fused_adamw})",
@@ -215,6 +232,22 @@ class TorchSession:
             "host_threads": torch.get_num_threads(),
             **self._probe,
         }
+
+    def _attention_kernel(self) -> str | None:
+        """The kernel that torch chooses for tensors like the step's; None where it does not tell."""
+        numerics, model = self.model.numerics, self.workload.model
+        if numerics.attention == "product" or not self._on.tells_attention:
+            return None
+        kernel_type = numerics.master if numerics.attention == "sdpa-master" else numerics.operands
+        shape = (1, self.workload.sequence_length, model.head_width)
+        q, k, v = (
+            torch.empty(1, heads, *shape[1:], dtype=kernel_type, device=self.device, requires_grad=True)
+            for heads in (model.heads, model.kv_heads, model.kv_heads)
+        )
+        try:
+            return chosen_kernel(q, k, v, model.heads // model.kv_heads, numerics.attention)
+        except (RuntimeError, NotImplementedError, ValueError):
+            return None
 
     def __enter__(self) -> Self:
         return self
@@ -264,6 +297,10 @@ def _refuse_unknown(recipe: Recipe, rank: Rank) -> None:
     for kind, asked, known in (("attention", recipe.attention, ATTENTIONS), ("loss", recipe.loss, LOSSES)):
         if asked not in known:
             raise BackendError(f"torch has no {kind} {asked!r}", f"known: {', '.join(known)}")
+    if recipe.layers != "unrolled":
+        raise BackendError(f"torch has no layers {recipe.layers!r}", "leave it out: only jax loops over layers")
+    if recipe.compile == "off" and recipe.compile_mode != "default":
+        raise BackendError("torch: compile_mode without compile", "set compile = 'whole' or 'parts'")
     if recipe.compile == "whole" and recipe.loss_part_tokens is not None:
         fault = "loss_part_tokens cuts the model, which compile = 'whole' wants in one piece"
         raise BackendError(f"torch: {fault}", "set compile = 'parts'")

@@ -17,6 +17,7 @@ from workloads.spec import Workload
 SHIPPED = "as-is"
 """Name and track of every backend's own recipe."""
 
+_SHIPPED_FOLDER = Path(__file__).parent / "recipes"
 _LARGEST = {"micro_batch": 2**24, "micro_batch_tokens": 2**48, "loss_part_tokens": 2**48, "threads": 2**12}
 """A workload has no more sequences and tokens in a step, a machine no more processors."""
 _LONGEST_VARIABLE = 10_000
@@ -38,6 +39,11 @@ class Recipe:
     """Upper limit of tokens per pass, from which micro_batch is resolved; None: the whole global batch."""
     compile: Literal["whole", "parts", "off"] = "whole"
     """The model as one graph; embedding, each layer and the tail (norm, scores, loss) as a graph each; or eager."""
+    compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = "default"
+    """torch.compile's mode: ``reduce-overhead`` and ``max-autotune`` replay a step as CUDA graphs, the latter and
+    ``max-autotune-no-cudagraphs`` measure candidates for each matrix product while they compile."""
+    layers: Literal["unrolled", "scan"] = "unrolled"
+    """One after the other in the graph, or one loop over stacked weights (jax), which compiles in a fraction."""
     attention: str = "product"
     """The engine's name of the attention computation; see the engine's model."""
     loss: str = "cross-entropy"
@@ -117,7 +123,13 @@ def _faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def shipped_recipe(backend: str) -> Recipe:
     """The as-is recipe of a built-in backend, from backends/recipes/."""
-    return load_recipe(Path(__file__).parent / "recipes" / f"{backend}.toml")
+    return load_recipe(_SHIPPED_FOLDER / f"{backend}.toml")
+
+
+def shipped_for_precision(backend: str, precision: str) -> Recipe | None:
+    """The as-is recipe for workloads of one precision, where a backend has a file for it."""
+    path = _SHIPPED_FOLDER / f"{backend}.{precision}.toml"
+    return load_recipe(path) if path.exists() else None
 
 
 def resolve(recipe: Recipe, workload: Workload, world_size: int = 1) -> Recipe:

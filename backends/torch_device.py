@@ -17,6 +17,8 @@ class TorchDevice:
 
     compile_backend = "inductor"
     has_fused_adamw = True
+    tells_attention = True
+    """Whether torch chooses among its own kernels of attention here, and can be asked which."""
 
     def __init__(self, device_type: str) -> None:
         self.type = device_type
@@ -50,6 +52,9 @@ class TorchDevice:
     def begin(self) -> None:
         """The session stands: what runs from now on is the step. Blocks until all before is done."""
         self.synchronize()
+
+    def enqueued(self) -> None:
+        """One operation was called that nothing waits for: a device that only records what is called launches it."""
 
     def synchronize(self) -> None:
         """Wait for everything enqueued."""

@@ -87,6 +87,7 @@ def bench(
     from bench.effort import chosen_effort
     from bench.entry import say
     from bench.measuring import Wish, measure_and_compare
+    from bench.probing import probe_first
     from bench.suite import default_suite, find_suite, suite_cases
 
     choice = price_choice(instance, region, usd_per_hour, as_of)
@@ -94,7 +95,10 @@ def bench(
     effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
     wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again)
     say(f"suite {chosen.name}: {chosen.question}")
-    campaign = _campaign(chosen.name, suite_cases(chosen), chosen.plan, chosen.runs, chosen.cold_starts)
+    cases = suite_cases(chosen)
+    if chosen.probe and effort.budget is None:
+        probe_first(cases)
+    campaign = _campaign(chosen.name, cases, chosen.plan, chosen.runs, chosen.cold_starts)
     raise typer.Exit(measure_and_compare(campaign, wish))
 
 
@@ -228,6 +232,22 @@ def doctor(
 
         print()
         raise typer.Exit(check_deeply())
+
+
+@app.command(epilog=_examples("fairchip probe --backend jax-cpu", "fairchip probe --policy bf16-mixed"))
+def probe(
+    backend: Annotated[
+        list[str] | None, typer.Option("--backend", help="Which; give it again for more. Default: all here.")
+    ] = None,
+    policy: PolicyOption = None,
+) -> None:
+    """Measure what each device reaches in matrix products and copies alone.
+
+    Later runs of the same boot are held against it. Exit 3 if no device answers.
+    """
+    from bench.probing import print_probes
+
+    raise typer.Exit(print_probes(backend, policy))
 
 
 @app.command(

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from backends.registry import availability, load_backend
+from bench.achievable import remembered
 from bench.environment import CACHE_MARK, masked, with_variables
 from bench.plan import Case, MeasurePlan
 from bench.privacy import scrubbed, scrubbed_record
@@ -58,6 +59,7 @@ def _raw_record(campaign: Campaign, turn: Turn, suite_id: str, created: datetime
         device_samples=end.device_samples,
         wall_seconds=end.wall_seconds,
         environment=with_variables(campaign.environment, _shown_variables(case)),
+        achievable=remembered(case, campaign.environment),
         stderr_tail=end.stderr_tail,
         gates=(),
     )

@@ -14,7 +14,7 @@ def host_id() -> str:
     invocations count as different hosts.
     """
     try:
-        path = _state_folder() / "host-id"
+        path = state_folder() / "host-id"
     except RuntimeError:  # an account without a home
         return uuid.uuid4().hex
     try:
@@ -43,7 +43,7 @@ def _made(path: Path) -> str:
     return fresh
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
     """``FAIRCHIP_STATE``, else ``$XDG_STATE_HOME/fairchip``, else ``~/.local/state/fairchip``."""
     asked = os.environ.get("FAIRCHIP_STATE")
     if asked:

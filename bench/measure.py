@@ -112,6 +112,7 @@ def measure(
         for done in range(plan.windows):
             report("windows", done, plan.windows)
             windows.append(watch.window(large))
+        report("windows", plan.windows, plan.windows)
     graphs_after = session.compiled_graphs()
     memory = session.memory()
     return Measurement(

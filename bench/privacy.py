@@ -33,6 +33,8 @@ EXACT = frozenset(
         "measurement.start_up.cache",
         "environment.host_id",
         "environment.boot_id",
+        "achievable.dtype",
+        "achievable.measured_at",
         "environment.packages_sha256",
         "environment.source_commit",
         "environment.source_sha256",

@@ -74,7 +74,12 @@ def run_worker(
     stderr = Tail(_pipe(worker.stderr))
     try:
         with Watch(worker.pid, samplers) as watch:
-            result = _follow(worker, job_line, on_progress)
+
+            def note(progress: Progress) -> None:
+                watch.look()
+                on_progress(progress)
+
+            result = _follow(worker, job_line, note)
             _wait(worker, result)
     finally:
         limit.cancel()

@@ -19,11 +19,11 @@ LAST_SAMPLE_SECONDS = 5.0
 
 
 class Watch:
-    """Samples once a second in a thread of the parent; a context manager."""
+    """Samples once a second, devices also when told to, in a thread of the parent; a context manager."""
 
     def __init__(self, worker_pid: int, samplers: Sequence[Sampler] = ()) -> None:
         self._worker_pid, self._samplers, self._clock = worker_pid, samplers, WallClock.now()
-        self._stop = threading.Event()
+        self._wake, self._over = threading.Event(), False
         self._host: list[HostSample] = []
         self._devices: list[DeviceSample] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -38,13 +38,23 @@ class Watch:
         """What the samplers told so far, oldest first."""
         return tuple(self._devices)
 
+    def look(self) -> None:
+        """Read the devices now as well: a window begins or ends. Returns at once."""
+        self._wake.set()
+
     def _run(self) -> None:
-        before = HostReading.now(self._worker_pid, self._clock)
-        while not self._stop.wait(PERIOD_SECONDS):
-            now = HostReading.now(self._worker_pid, self._clock)
-            self._host.append(now.since(before))
-            self._devices += read_devices(self._samplers, now.at)
-            before = now
+        before, due = HostReading.now(self._worker_pid, self._clock), time.monotonic() + PERIOD_SECONDS
+        while True:
+            self._wake.wait(max(0.0, due - time.monotonic()))
+            self._wake.clear()
+            if self._over:
+                return
+            at = self._clock()
+            if time.monotonic() >= due:
+                now = HostReading.now(self._worker_pid, self._clock)
+                self._host.append(now.since(before))
+                before, due, at = now, time.monotonic() + PERIOD_SECONDS, now.at
+            self._devices += read_devices(self._samplers, at)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -53,7 +63,8 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
+        self._over = True
+        self._wake.set()
         self._thread.join(LAST_SAMPLE_SECONDS)
         close_samplers(self._samplers)
 
@@ -84,5 +95,7 @@ def read_devices(samplers: Sequence[Sampler], unix_seconds: float) -> Iterator[D
             continue
 
 
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
+def _finite(value: float | str | None) -> Scalar:
+    if value is None or isinstance(value, str):
+        return value
+    return float(value) if math.isfinite(value) else None

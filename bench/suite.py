@@ -38,6 +38,9 @@ class Suite:
     """Fields of a backend's as-is recipe that this suite replaces, by backend."""
     devices: Literal["chip", "all"] = "chip"
     """How many devices of the machine one run uses: those of one chip, or all."""
+    probe: bool = False
+    """Whether what matrix products alone reach is measured first, unless it was since the last boot. Not within a
+    budget: its runs alone are what was bought."""
     plan: MeasurePlan = field(default_factory=MeasurePlan)
 
 

@@ -37,6 +37,8 @@ Positive = Annotated[int, Field(gt=0, le=LARGEST_COUNT)]
 Whole = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)]
+"""A second."""
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 WindowSeconds = Annotated[float, Field(ge=1e-9, le=LONGEST_SECONDS, allow_inf_nan=False)]
 

@@ -1,6 +1,10 @@
-"""Reading the files that a user names: a pipe would block, a device never end, a large file fill the memory."""
+"""Reading the files that a user names: a pipe would block, a device never end, a large file fill the memory.
+
+And writing small ones whole: a reader finds the old text or the new, never a part.
+"""
 
 import errno
+import os
 import stat
 from pathlib import Path
 
@@ -23,3 +27,17 @@ def read_text(path: Path, largest_bytes: int) -> str:
     if len(content) > largest_bytes:
         raise OSError(errno.EFBIG, f"is larger than {largest_bytes:,} bytes")
     return content.decode("utf-8-sig")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a small file's text at once.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

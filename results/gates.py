@@ -249,6 +249,10 @@ def _mean_step_seconds(windows: Sequence[Window]) -> float:
 
 
 def _quiet(record: RunRecord, measured: Measurement) -> Verdict:
+    """Nobody else's work on the processors, nor, as far as it tells, on the device."""
+    companies = _known(_number(sample, "processes") for sample in in_windows(record.device_samples, measured))
+    if any(company > 1 for company in companies):
+        return "fail", f"up to {max(companies):.0f} processes on the device, where the run has one"
     return _samples_below(record, measured, "busy with other work", lambda sample: sample.other_cpus, OTHER_CPUS)
 
 
@@ -263,7 +267,7 @@ def _samples_below(
     read: Callable[[HostSample], float | None],
     limit: float,
 ) -> Verdict:
-    known = _known(map(read, _in_windows(record.host_samples, measured)))
+    known = _known(map(read, in_windows(record.host_samples, measured)))
     if not known:
         return "unknown", "the host did not tell"
     share = statistics.mean(known) / record.environment.logical_cpus
@@ -272,11 +276,11 @@ def _samples_below(
 
 def _clocks(record: RunRecord, measured: Measurement) -> Verdict:
     """The device's own clock and whether it held itself back; the processors' clock where they are the device."""
-    samples = _in_windows(record.device_samples, measured)
+    samples = in_windows(record.device_samples, measured)
     throttled = _known(_number(sample, "throttled") for sample in samples)
     clocks = _known(_number(sample, "clock_mhz") for sample in samples)
     if record.case.device_type == "cpu":
-        clocks = _known(sample.cpu_mhz for sample in _in_windows(record.host_samples, measured))
+        clocks = _known(sample.cpu_mhz for sample in in_windows(record.host_samples, measured))
     if any(throttled):
         return "fail", f"the device held itself back in {sum(map(bool, throttled))} of {len(throttled)} samples"
     if len(clocks) < 2:
@@ -293,8 +297,8 @@ def _number(sample: DeviceSample, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _in_windows(samples: Sequence[Sample], measured: Measurement) -> list[Sample]:
-    """Those taken between the start of the first window and the end of the last."""
+def in_windows(samples: Sequence[Sample], measured: Measurement) -> list[Sample]:
+    """The samples taken between the start of the first window and the end of the last."""
     first, last = measured.windows[0], measured.windows[-1]
     origin = measured.origin_unix_seconds
     start, end = origin + first.start_seconds, origin + last.start_seconds + last.seconds

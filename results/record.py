@@ -6,7 +6,7 @@ numbers only: no secret, account, serial number, user name or home path.
 Format history (every version loads for ever; tests/golden holds a file of each):
     1   first format; what no run can have measured (results/fields.py, windows that overlap, tokens that are no whole
         steps) was once accepted and is refused now; device_samples, wall_seconds, place.pilot_runs,
-        place.target_half_width and case.devices_per_chip came later and may be missing
+        place.target_half_width, case.devices_per_chip and achievable came later and may be missing
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from results.fields import (
     LongText,
     Number,
     Positive,
+    Rate,
     ScalarTable,
     Seconds,
     Series,
@@ -286,6 +287,21 @@ class Environment(Strict):
     """What the recipe set before the interpreter started, and what the user had set of known relevance."""
 
 
+class Achievable(Strict):
+    """What one device reached in matrix products and in copies alone, asked for apart from the run."""
+
+    dtype: Literal["float64", "float32", "bfloat16"]
+    """Of the operands."""
+    product_flops_per_second: Rate
+    """A multiply-add counts as two."""
+    product_size: Positive
+    """Rows and columns of the square matrices that were fastest."""
+    copy_bytes_per_second: Rate
+    """Read and written ones together."""
+    device_name: Text
+    measured_at: Timestamp
+
+
 class Gate(Strict):
     """One check of validity."""
 
@@ -315,6 +331,8 @@ class RunRecord(Strict):
     wall_seconds: Seconds | None = None
     """From the start of the worker to its end: the machine time that the run took. None in older records."""
     environment: Environment
+    achievable: Achievable | None = None
+    """Of one device of the run's kind, in this boot. None where nobody asked."""
     stderr_tail: LongText
     gates: Series[Gate]
 

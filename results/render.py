@@ -145,6 +145,8 @@ def note_lines(section: Section) -> list[str]:
         lines += [f"{case.summary.label}: {case.idle}"] if case.idle else []
         lines += doubts(case)
         lines.append(f"peak %: {case.summary.utilisation.basis}")
+        lines += _achievable_line(case)
+        lines.append(_energy_line(case))
         lines += _gate_line(case)
         lines += [f"{case.summary.label}: {problem}" for problem in case.summary.problems]
     return [*dict.fromkeys(lines), _own_cost_line(section, model)]
@@ -158,6 +160,29 @@ def _gate_line(case: PricedCase) -> list[str]:
     for name in sorted(counts.keys() - passed):
         told.append(f"{name} " + ", ".join(f"{outcome} in {runs}" for outcome, runs in sorted(counts[name].items())))
     return [f"{case.summary.label}: gates: {'; '.join(told)}"] if counts else []
+
+
+def _achievable_line(case: PricedCase) -> list[str]:
+    """The second utilisation, of what products alone reached on the same device; none where nobody probed."""
+    reached, achievable = case.summary.utilisation.of_achievable, case.summary.first.achievable
+    if reached is None or achievable is None:
+        return []
+    return [
+        f"{case.summary.label}: {reached:.1%} of the {achievable.product_flops_per_second / 1e12:,.3g} TFLOP/s that "
+        f"{achievable.dtype} products of {achievable.product_size} x {achievable.product_size} matrices alone reached "
+        f"on a device here; copies {achievable.copy_bytes_per_second / 1e9:,.0f} GB/s"
+    ]
+
+
+def _energy_line(case: PricedCase) -> str:
+    """Joules of the devices, measured; or why there are none, which is the same for all of a kind."""
+    energy = case.summary.energy
+    if energy.joules_per_token is None or energy.watts is None:
+        return f"energy: unavailable: {energy.reason}"
+    return (
+        f"{case.summary.label}: energy: measured {energy.joules_per_token:.4g} J/token, mean {energy.watts:,.0f} W "
+        f"over the windows, of the devices alone ({energy.source})"
+    )
 
 
 def _own_cost_line(section: Section, model: str | None) -> str:
@@ -208,6 +233,7 @@ def _case_data(case: PricedCase) -> dict[str, Any]:
         "warm_start_seconds": summary.warm_start_seconds,
         "peak_memory_bytes": summary.peak_memory_bytes,
         "utilisation": asdict(summary.utilisation),
+        "energy": asdict(summary.energy),
         "instance": case.instance,
         "usd_per_million_tokens": {model: asdict(cost) for model, cost in case.costs.items()},
         "no_cost": dict(case.missing),

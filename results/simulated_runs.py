@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from results.compare import throughput_ratio
+from results.energy import Energy
 from results.planning import runs_needed
 from results.record import Environment, Instance, Measurement, Place, RunRecord
 from results.summary import CaseSummary, Utilisation, throughput_interval
@@ -158,6 +159,7 @@ def _case(scenario: Scenario, side: int, hosts: list[list[list[float]]], runs: i
         ranked=records,
         peak_memory_bytes=None,
         utilisation=Utilisation(fraction=None, basis="simulated"),
+        energy=Energy(status="unavailable", reason="simulated"),
         problems=(),
         **nothing,
     )

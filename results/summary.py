@@ -5,8 +5,10 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from results.device_notes import device_notes
+from results.energy import Energy, energy_of_windows
 from results.gates import (
     achieved_flops,
     evaluate,
@@ -26,6 +28,8 @@ class Utilisation:
 
     fraction: float | None
     basis: str
+    of_achievable: float | None = None
+    """The same over what matrix products alone reached on a device of the run; None where nobody probed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class CaseSummary:
     """Median seconds from opening the session to the first finished step."""
     peak_memory_bytes: int | None
     utilisation: Utilisation
+    energy: Energy
     problems: tuple[str, ...]
     """Why runs failed or lost their rank, and which advisory gates did not pass."""
 
@@ -76,7 +81,13 @@ def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: boo
         warm_start_seconds=_start_up(ordered, "warm"),
         peak_memory_bytes=_peak_memory(shown),
         utilisation=_utilisation(shown),
-        problems=(*_problems(ordered, parity_confirmed), *_hosts_note(ranked), *_devices_note(shown)),
+        energy=_energy(shown),
+        problems=(
+            *_problems(ordered, parity_confirmed),
+            *_hosts_note(ranked),
+            *_devices_note(shown),
+            *device_notes(shown),
+        ),
     )
 
 
@@ -203,6 +214,19 @@ def _peak_memory(records: Sequence[RunRecord]) -> int | None:
 
 
 def _utilisation(records: Sequence[RunRecord]) -> Utilisation:
+    return replace(_of_data_sheet(records), of_achievable=_of_achievable(records))
+
+
+def _of_achievable(records: Sequence[RunRecord]) -> float | None:
+    """A processor is one device, whatever parts of it a run was divided into."""
+    if not records or records[0].achievable is None:
+        return None
+    devices = 1 if records[0].case.device_type == "cpu" else records[0].case.world_size
+    reached = _geometric_mean(map(achieved_flops, records))
+    return reached / (records[0].achievable.product_flops_per_second * devices)
+
+
+def _of_data_sheet(records: Sequence[RunRecord]) -> Utilisation:
     if not records or records[0].measurement is None:
         return Utilisation(fraction=None, basis="no timed run")
     case, measured = records[0].case, records[0].measurement
@@ -217,6 +241,20 @@ def _utilisation(records: Sequence[RunRecord]) -> Utilisation:
     return Utilisation(
         fraction=achieved / peak.flops_per_second,
         basis=f"{HEADLINE_CONVENTION}, of {peak.flops_per_second / 1e12:g} TFLOP/s, dense {peak.dtype}, {peak.device}",
+    )
+
+
+def _energy(records: Sequence[RunRecord]) -> Energy:
+    """The mean over the runs; unavailable if it is for one of them."""
+    each = [energy_of_windows(record) for record in records]
+    missing = next((energy for energy in each if energy.status != "measured"), None)
+    if missing is not None or not each:
+        return missing or Energy(status="unavailable", reason="no timed run")
+    return Energy(
+        status="measured",
+        joules_per_token=statistics.fmean(energy.joules_per_token or 0.0 for energy in each),
+        watts=statistics.fmean(energy.watts or 0.0 for energy in each),
+        source=each[0].source,
     )
 
 

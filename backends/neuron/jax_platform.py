@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backends.bases import JaxBackend
-from backends.contract import Availability, Rank, Sampler, Scalar, Session
+from backends.contract import Availability, Rank, Rates, Sampler, Scalar, Session
 from backends.neuron import probing
 from backends.neuron.packages import INDEX, installed_version, is_placeholder, is_real
 from backends.neuron.telemetry import samplers
@@ -71,6 +71,11 @@ class JaxNeuron(JaxBackend):
         }
         memory = machine.memory_bytes_per_logical_core if machine else None
         return JaxSession(workload, recipe, self.device_type, rank, facts, memory)
+
+    def rates(self, dtype: str) -> Rates:
+        """See `backends.contract.Rates`."""
+        os.environ.setdefault("NEURON_RT_VISIBLE_CORES", "0")
+        return super().rates(dtype)
 
 
 def _package_fault() -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from backends.bases import TorchBackend
-from backends.contract import Availability, Rank, Sampler, Session
+from backends.contract import Availability, Rank, Rates, Sampler, Session
 from backends.neuron import probing
 from backends.neuron.packages import INDEX, installed_version, torch_neuronx_kind
 from backends.neuron.telemetry import samplers
@@ -82,6 +82,13 @@ class TorchNeuron(TorchBackend):
         from backends.neuron.native_device import NeuronDevice
 
         return TorchSession(workload, recipe, NeuronDevice(self.root, near=recipe.near_device), rank)
+
+    def rates(self, dtype: str) -> Rates:
+        """See `backends.contract.Rates`."""
+        from backends.neuron.native_device import NeuronDevice
+        from backends.rates_torch import TorchRates
+
+        return TorchRates(NeuronDevice(self.root), dtype)
 
 
 def _package_fault() -> str | None:

@@ -32,6 +32,7 @@ class NeuronDevice(TorchDevice):
     """One logical core; its number within the process is always the process's own."""
 
     compile_backend = "neuron"
+    tells_attention = False
     has_fused_adamw = False
 
     def __init__(self, root: Path = Path("/"), *, near: bool = False) -> None:

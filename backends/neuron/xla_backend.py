@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from backends.bases import EngineBackend
-from backends.contract import Availability, Rank, Sampler, Session
+from backends.contract import Availability, Rank, Rates, Sampler, Session
 from backends.neuron import probing
 from backends.neuron.packages import XLA_PIP_LINE, installed_version, is_placeholder, is_real, torch_neuronx_kind
 from backends.neuron.telemetry import samplers
@@ -68,6 +68,14 @@ class TorchXlaNeuron(EngineBackend):
         from backends.neuron.xla_session import XlaSession
 
         return XlaSession(workload, recipe, self.hardware, rank)
+
+    def rates(self, dtype: str) -> Rates:
+        """See `backends.contract.Rates`."""
+        os.environ.setdefault("NEURON_RT_VISIBLE_CORES", "0")
+        from backends.neuron.xla_device import XlaDevice
+        from backends.rates_torch import TorchRates
+
+        return TorchRates(XlaDevice(self.hardware), dtype)
 
 
 def _missing_software() -> Lack | None:

@@ -32,6 +32,7 @@ class XlaDevice(TorchDevice):
     """The device that torch-xla gives a process."""
 
     has_fused_adamw = False
+    tells_attention = False
 
     def __init__(self, hardware: str, root: Path = Path("/")) -> None:
         """``hardware``: what `xla_device_hw` must say, "NEURON"; "CPU" in tests. ``root``: of the machine's files."""
@@ -66,6 +67,10 @@ class XlaDevice(TorchDevice):
     def sharding(self, kind: str, processes: int) -> Whole:
         """All-reduce of gradients; for ``optimizer`` the session's `ZeroRedundancyOptimizer` takes its place."""
         return Summed(processes)
+
+    def enqueued(self) -> None:
+        """Launch it: what is recorded after it may make it useless, and it would never run."""
+        torch_xla.sync()
 
     def synchronize(self) -> None:
         """Launch what was recorded, then wait: ``sync`` returns at once, whatever it is given."""

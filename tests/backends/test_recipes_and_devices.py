@@ -147,3 +147,52 @@ def test_a_missing_device_is_unavailable_not_a_crash(engine: str) -> None:
     workload = replace(find_workload("smoke"))
     with pytest.raises(Unavailable):
         session(workload, resolve(Recipe(), workload), "cuda", Rank())
+
+
+@pytest.mark.parametrize(
+    ("cards", "attention"),
+    [
+        ([], "sdpa"),
+        (["NVIDIA H200"], "sdpa-cudnn-first"),
+        (["NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3"], "sdpa-cudnn-first"),
+        (["NVIDIA A100-SXM4-80GB"], "sdpa"),
+        (["NVIDIA B200"], "sdpa"),
+        (["NVIDIA H100 PCIe", "NVIDIA L4"], "sdpa"),
+    ],
+)
+def test_cudnns_attention_is_preferred_on_hopper_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cards: list[str], attention: str
+) -> None:
+    for number, model in enumerate(cards):
+        folder = tmp_path / "proc/driver/nvidia/gpus" / f"0000:0{number}:00.0"
+        folder.mkdir(parents=True)
+        (folder / "information").write_text(f"Model: \t\t {model}\nDevice Minor: \t {number}\n")
+        (tmp_path / "dev").mkdir(exist_ok=True)
+        (tmp_path / "dev" / f"nvidia{number}").write_text("")
+    monkeypatch.setattr(cuda.TorchCuda, "root", tmp_path)
+    workload = find_workload("llama-3.2-1b-2k")
+    assert cuda.TorchCuda().recipes(workload)["as-is"].attention == attention
+    exact = cuda.TorchCuda().recipes(replace(workload, precision="fp32"))["as-is"]
+    assert exact.attention == "sdpa-repeated", "no fused kernel for float32 knows groups of heads"
+
+
+def test_a_recipe_for_a_precision_goes_before_that_for_all() -> None:
+    workload = find_workload("llama-3.2-1b-2k")
+    assert cuda.JaxCuda().recipes(workload)["as-is"].attention == "sdpa-cudnn"
+    assert cuda.JaxCuda().recipes(replace(workload, precision="fp32"))["as-is"].attention == "sdpa"
+
+
+@pytest.mark.parametrize(
+    ("engine", "change", "said"),
+    [
+        ("torch", {"layers": "scan"}, "torch has no layers 'scan'"),
+        ("torch", {"compile": "off", "compile_mode": "max-autotune"}, "compile_mode without compile"),
+        ("jax", {"compile_mode": "max-autotune"}, "compile_mode is torch.compile's"),
+    ],
+)
+def test_an_item_of_the_other_engine_is_refused(engine: str, change: dict, said: str) -> None:
+    module = pytest.importorskip(f"backends.engine_{engine}", exc_type=ImportError)
+    session = module.TorchSession if engine == "torch" else module.JaxSession
+    workload = find_workload("smoke")
+    with pytest.raises(BackendError, match=said):
+        session(workload, resolve(Recipe(**change), workload), "cpu", Rank())

@@ -1,11 +1,16 @@
 """Float64: torch, jax and numpy compute the same thing; no line of either engine may differ."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 from parity_workload import deviation, run_steps, small_workload
 
 torch = pytest.importorskip("torch")
 jax = pytest.importorskip("jax")
+
+from torch._inductor.utils import run_fw_bw_and_get_code  # noqa: E402
 
 from backends.contract import Rank  # noqa: E402
 from backends.engine_jax import JaxSession  # noqa: E402
@@ -16,6 +21,7 @@ from workloads.models import llama_numpy  # noqa: E402
 from workloads.models.llama_torch import ATTENTIONS, LOSSES  # noqa: E402
 from workloads.parameters import as_dict  # noqa: E402
 
+GPU_ONLY = ("sdpa-cudnn", "sdpa-efficient")
 EAGER = Recipe(compile="off")
 JITTED = Recipe(compile="whole")
 
@@ -42,7 +48,7 @@ def test_first_loss_is_numpys(session_class: type, tied_head: bool) -> None:
 @pytest.mark.parametrize(
     "recipe",
     [
-        *(Recipe(compile="off", attention=attention) for attention in ATTENTIONS),
+        *(Recipe(compile="off", attention=attention) for attention in ATTENTIONS if attention not in GPU_ONLY),
         *(Recipe(compile="off", loss=loss, loss_part_tokens=part) for loss in LOSSES for part in (None, 96, 7)),
         Recipe(compile="off", loss_part_tokens=10, micro_batch=1, rematerialise=True),
         Recipe(compile="parts", attention="sdpa-contiguous", loss="logsumexp", loss_part_tokens=24, rematerialise=True),
@@ -75,7 +81,13 @@ def test_every_jax_attention_is_the_same_mathematics(attention: str) -> None:
     assert deviation(run_steps(JaxSession, workload, Recipe(attention=attention), steps=5), base) < limit
 
 
-@pytest.mark.parametrize("recipe", [Recipe(loss="masked"), Recipe(loss_part_tokens=10), Recipe(compile="off")])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *(Recipe(loss="masked"), Recipe(loss_part_tokens=10), Recipe(compile="off")),
+        *(Recipe(layers="scan"), Recipe(layers="scan", rematerialise=True, micro_batch=1)),
+    ],
+)
 def test_every_jax_recipe_is_the_same_mathematics(recipe: Recipe) -> None:
     workload = small_workload()
     base = run_steps(JaxSession, workload, JITTED, steps=5)
@@ -90,10 +102,44 @@ def test_recipes_do_not_change_mathematics(session_class: type, change: dict) ->
     assert deviation(run_steps(session_class, workload, Recipe(compile=compiled, **change)), base) <= 1e-10
 
 
-def test_compiled_torch_is_eager_torch() -> None:
+@pytest.mark.parametrize("change", [{}, {"compile_mode": "reduce-overhead", "micro_batch": 1}])
+def test_compiled_torch_is_eager_torch(change: dict) -> None:
     workload = small_workload()
     base = run_steps(TorchSession, workload, EAGER)
-    assert deviation(run_steps(TorchSession, workload, Recipe(compile="whole")), base) <= 1e-10
+    assert deviation(run_steps(TorchSession, workload, Recipe(compile="whole", **change)), base) <= 1e-10
+
+
+@pytest.mark.parametrize("attention", GPU_ONLY)
+def test_a_kernel_that_is_insisted_on_runs_or_fails(attention: str) -> None:
+    """Nothing else takes its place unseen."""
+    recipe = resolve(Recipe(compile="off", attention=attention), small_workload("fp32"))
+    with TorchSession(small_workload("fp32"), recipe, "cpu", Rank()) as session:
+        with pytest.raises(RuntimeError, match=r"No available kernel|No viable backend"):
+            session.step(batch_source(small_workload("fp32"))(0))
+        assert session.describe()["attention_kernel"] is None
+
+
+@pytest.mark.parametrize(
+    ("attention", "kernel"), [("product", None), ("sdpa", "flash attention"), ("sdpa-cudnn-first", "flash attention")]
+)
+def test_the_kernel_that_torch_chooses_is_told(attention: str, kernel: str | None) -> None:
+    recipe = resolve(Recipe(compile="off", attention=attention), small_workload("fp32"))
+    with TorchSession(small_workload("fp32"), recipe, "cpu", Rank()) as session:
+        assert session.describe()["attention_kernel"] == kernel
+
+
+@pytest.mark.parametrize(("loss", "held"), [("cross-entropy", 0), ("masked", 0), ("logsumexp", 1)])
+def test_compiled_the_scores_are_never_whole_in_float32(loss: str, held: int) -> None:
+    """By the memory that the code of torch's compiler asks for; the gather's backward pass is what needs them."""
+    workload = small_workload("bf16-mixed")
+    recipe = resolve(Recipe(compile="whole", attention="sdpa-master", loss=loss), workload)
+    with TorchSession(workload, recipe, "cpu", Rank()) as session:
+        ((inputs, targets),) = session._micro_batches(batch_source(workload)(0))
+        _, code = run_fw_bw_and_get_code(lambda: session._loss(inputs, targets))
+    asked = re.findall(r"empty_strided\w*\(\(([\d, ]+)\), \([\d, ]*\), torch\.float32", "".join(code))
+    sizes = [math.prod(int(side) for side in shape.split(",") if side.strip()) for shape in asked]
+    assert len(sizes) > 5
+    assert sizes.count(inputs.numel() * workload.model.vocab_size) == held
 
 
 def test_gradients_agree_tensor_by_tensor() -> None:

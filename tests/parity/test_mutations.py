@@ -67,7 +67,7 @@ MUTATIONS = {
         "step_scalars(self.workload.optimizer, step)",
         "step_scalars(self.workload.optimizer, step + 1)",
     ),
-    "stale gradients": (TORCH_ENGINE, "self.optimizer.zero_grad(set_to_none=True)", "pass"),
+    "stale gradients": (TORCH_ENGINE, "self.optimizer.zero_grad(set_to_none=not self._replays)", "pass"),
     "seed": (TORCH_ENGINE, "self.workload.seed)", "self.workload.seed + 1)"),
     "jax rotary convention": (
         JAX_MODEL,

@@ -116,7 +116,7 @@ def test_another_command_begins_its_own(change: tuple[str, ...], monkeypatch: py
 
 def test_other_circumstances_begin_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     cut_after(3, monkeypatch)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert call() == 0
     assert len(folders()) == 2
 

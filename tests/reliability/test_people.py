@@ -22,7 +22,7 @@ from backends.contract import StepLoss
 from bench.cli import app
 from results.store import save
 
-COMMANDS = ("bench", "run", "aa", "list", "doctor", "compare", "report", "parity", "reference")
+COMMANDS = ("bench", "run", "aa", "list", "doctor", "probe", "compare", "report", "parity", "reference")
 FAKE_RUN = ("run", "--workload", "smoke", "--backend", "mine", "--cold-starts", "0", "--windows", "1")
 
 
@@ -208,6 +208,13 @@ def _lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The files that the examples name, two folders of records, and workers that answer at once."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr("bench.campaign.run_worker", made_up_worker(0.001))
+    rates = {
+        "product_flops_per_second": 1e12,
+        "product_size": 2048,
+        "copy_bytes_per_second": 1e10,
+        "device_name": "cpu",
+    }
+    monkeypatch.setattr("bench.achievable._asked", lambda backend, dtype: rates)
     monkeypatch.setattr("bench.reference.reference_path", lambda workload: folder / "reference.json")
     monkeypatch.setattr("bench.reference.trajectory", lambda *_: [StepLoss(step=0, loss=5.5, gradient_norm=1.0)])
     Path("my.toml").write_text(SMOKE)

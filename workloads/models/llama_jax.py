@@ -4,7 +4,7 @@ Precision is explicit, as in the torch twin. Shape letters: B sequences, T posit
 heads, G = H / K, W head width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,7 @@ from workloads.spec import Model
 
 Parameters = Mapping[str, Array]
 
-ATTENTIONS = ("product", "sdpa")
+ATTENTIONS = ("product", "sdpa", "sdpa-cudnn")
 LOSSES = ("cross-entropy", "masked")
 
 
@@ -30,7 +30,8 @@ class Numerics:
     master: jnp.dtype
     operands: jnp.dtype
     attention: str
-    """``product`` (two matrix products and a softmax) or ``sdpa`` (`jax.nn.dot_product_attention`)."""
+    """``product`` (two matrix products and a softmax), ``sdpa`` (`jax.nn.dot_product_attention` as XLA compiles it) or
+    ``sdpa-cudnn`` (the same by cuDNN's fused kernel, which knows 16-bit operands alone; it or an error)."""
 
     @staticmethod
     def of(policy: PrecisionPolicy, attention: str) -> "Numerics":
@@ -48,6 +49,8 @@ class Form:
     """``cross-entropy`` takes the target's score out with a gather, ``masked`` without one."""
     loss_parts: int = 1
     """Equal parts of the positions whose scores exist one after the other."""
+    scan: bool = False
+    """The layers as one loop over their stacked weights, which is compiled once, instead of one after the other."""
 
 
 def loss(
@@ -103,9 +106,22 @@ def _stream(model: Model, numerics: Numerics, parameters: Parameters, inputs: Ar
 
     run = jax.checkpoint(block) if form.rematerialise else block
     stream = parameters[EMBEDDING][inputs]
-    for layer in range(model.layers):
-        stream = run(stream, _of_layer(parameters, layer))
+    layers = [_of_layer(parameters, layer) for layer in range(model.layers)]
+    if form.scan:
+        return jax.lax.scan(lambda stream, weights: (run(stream, weights), None), stream, _stacked(numerics, layers))[0]
+    for weights in layers:
+        stream = run(stream, weights)
     return stream
+
+
+def _stacked(numerics: Numerics, layers: Sequence[Parameters]) -> dict[str, Array]:
+    """Each weight of all layers as one array; matrices in the operands' type already, which is half the copying."""
+
+    def stack(name: str) -> Array:
+        weights = [layer[name] for layer in layers]
+        return jnp.stack([weight.astype(numerics.operands) if weight.ndim > 1 else weight for weight in weights])
+
+    return {name: stack(name) for name in layers[0]}
 
 
 def _of_layer(parameters: Parameters, layer: int) -> dict[str, Array]:
@@ -142,9 +158,15 @@ def _attention(
     q = _rotate(_split(queries, model.heads), tables).astype(numerics.operands)
     k = _rotate(_split(keys, model.kv_heads), tables).astype(numerics.operands)
     v = _split(values, model.kv_heads).astype(numerics.operands)
-    if numerics.attention == "sdpa":
-        return jax.nn.dot_product_attention(q, k, v, is_causal=True).reshape(queries.shape)
-    return _product_attention(model, numerics, q, k, v).reshape(queries.shape)
+    if numerics.attention == "product":
+        return _product_attention(model, numerics, q, k, v).reshape(queries.shape)
+    return fused_attention(q, k, v, numerics.attention).reshape(queries.shape)
+
+
+def fused_attention(q: Array, k: Array, v: Array, attention: str) -> Array:
+    """Causal attention as jax provides it: (B, T, H, W), (B, T, K, W) twice -> (B, T, H, W)."""
+    implementation = "cudnn" if attention == "sdpa-cudnn" else "xla"
+    return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation=implementation)
 
 
 def _product_attention(model: Model, numerics: Numerics, q: Array, k: Array, v: Array) -> Array:

@@ -5,19 +5,33 @@ held in, and casts stand where they happen. No autocast.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
 from workloads.spec import Model
 
-ATTENTIONS = ("product", "sdpa", "sdpa-master", "sdpa-contiguous")
+KERNELS = {
+    "sdpa-cudnn": [SDPBackend.CUDNN_ATTENTION],
+    "sdpa-flash": [SDPBackend.FLASH_ATTENTION],
+    "sdpa-efficient": [SDPBackend.EFFICIENT_ATTENTION],
+    "sdpa-cudnn-first": [
+        SDPBackend.CUDNN_ATTENTION,
+        SDPBackend.FLASH_ATTENTION,
+        SDPBackend.EFFICIENT_ATTENTION,
+        SDPBackend.MATH,
+    ],
+}
+"""Attentions that name torch's kernels, in order; where none of them can run, the run fails and says so."""
+ATTENTIONS = ("product", "sdpa", "sdpa-master", "sdpa-contiguous", "sdpa-repeated", *KERNELS)
 LOSSES = ("cross-entropy", "logsumexp", "masked")
 
 
@@ -29,8 +43,9 @@ class Numerics:
     operands: torch.dtype
     attention: str
     """``product`` (two matrix products and a softmax), ``sdpa`` (the fused kernel on the operands' type),
-    ``sdpa-master`` (the fused kernel on the master type) or ``sdpa-contiguous`` (as ``sdpa``, each head copied to
-    adjacent memory first: Neuron's compiler refuses a transposed view)."""
+    ``sdpa-master`` (the fused kernel on the master type), ``sdpa-contiguous`` (as ``sdpa``, each head copied to
+    adjacent memory first: Neuron's compiler refuses a transposed view), ``sdpa-repeated`` (as ``sdpa``, keys and
+    values repeated for each query head: CUDA's fused fp32 kernel knows no groups) or one of `KERNELS`."""
     rounded_to: torch.dtype | None = None
 
     @staticmethod
@@ -113,7 +128,7 @@ class Attention(nn.Module):
         if self.numerics.attention == "product":
             mixed = product_attention(q, k, v, self.group, self.numerics.master)
         else:
-            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=self.group > 1)
+            mixed = fused_attention(q, k, v, self.group, self.numerics.attention)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
 
     def _heads(self, flat: Tensor) -> Tensor:
@@ -126,6 +141,32 @@ def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Turn element i with element i + W/2 of each head; (B, H, T, W) with tables (T, W/2), in the tables' type."""
     first, second = heads.to(cosine.dtype).chunk(2, dim=-1)
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+
+
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, group: int, attention: str) -> Tensor:
+    """Causal attention by a kernel of torch's; (B, H, T, W) and (B, K, T, W), of the inputs' type.
+
+    Raises:
+        RuntimeError: the kernel that ``attention`` insists on cannot run here.
+    """
+    if attention == "sdpa-repeated" and group > 1:
+        k, v, group = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1), 1
+    with named_kernels(attention):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=group > 1)
+
+
+def named_kernels(attention: str) -> AbstractContextManager[None]:
+    """Within it torch may choose those kernels alone, the first that can, if ``attention`` names some."""
+    return sdpa_kernel(KERNELS[attention], set_priority=True) if attention in KERNELS else nullcontext()
+
+
+def chosen_kernel(q: Tensor, k: Tensor, v: Tensor, group: int, attention: str) -> str:
+    """Which kernel `fused_attention` gets for such tensors, as torch names it, in small letters; computes nothing."""
+    if attention == "sdpa-repeated":
+        k, v, group = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1), 1
+    with named_kernels(attention):
+        choice = torch._fused_sdp_choice(q, k, v, None, 0.0, True, enable_gqa=group > 1)
+    return str(SDPBackend(choice).name).lower().replace("_", " ")
 
 
 def product_attention(q: Tensor, k: Tensor, v: Tensor, group: int, master: torch.dtype) -> Tensor:

@@ -1,0 +1,57 @@
+"""Matrix products and copies alone on a torch device: what a step is held against. Reads no clock."""
+
+from collections.abc import Callable
+from itertools import cycle
+
+import torch
+from torch import Tensor
+
+from backends.contract import Rank
+from backends.torch_device import TorchDevice
+
+
+class TorchRates:
+    """See `backends.contract.Rates`."""
+
+    def __init__(self, device: TorchDevice | str, dtype: str) -> None:
+        """On the first device of a type ("cpu", "cuda") or of what the engine knows; ``dtype`` of the operands."""
+        self._on = TorchDevice(device) if isinstance(device, str) else device
+        self._device, self._dtype = self._on.take(Rank()), getattr(torch, dtype)
+        torch.set_float32_matmul_precision("highest")
+        self._last = torch.zeros(1, device=self._device)
+        self.device_name = str(self._on.describe()["device_name"])
+
+    def product(self, size: int, variants: int) -> Callable[[], None]:
+        """Enqueue A B^T of square matrices, the next of so many pairs."""
+        pairs = cycle([(self._random(size), self._random(size)) for _ in range(variants)])
+
+        def enqueue() -> None:
+            self._last = torch.nn.functional.linear(*next(pairs))
+            self._on.enqueued()
+
+        return enqueue
+
+    def copy(self, size_bytes: int, variants: int) -> Callable[[], None]:
+        """Enqueue a copy to memory of its own, from the next of so many places."""
+        count = size_bytes // 4
+        sources = cycle([torch.ones(count, device=self._device) * number for number in range(variants)])
+        target = torch.empty(count, device=self._device)
+
+        def enqueue() -> None:
+            self._last = target.copy_(next(sources))
+            self._on.enqueued()
+
+        return enqueue
+
+    def _random(self, size: int) -> Tensor:
+        """Normal numbers: a product of zeros draws less power, and runs at a higher clock."""
+        return torch.randn(size, size).to(self._dtype).to(self._device)
+
+    def finish(self) -> None:
+        """Wait for all, and read a number back."""
+        self._on.synchronize()
+        float(self._last.flatten()[0].float().cpu())
+
+    def close(self) -> None:
+        """Let go of the device."""
+        self._on.close()

@@ -1,0 +1,33 @@
+"""What a reader must know of the devices of a run beyond their name: shared, sliced, capped, at their limit."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from results.gates import in_windows
+from results.record import DeviceSample, RunRecord
+
+
+def device_notes(records: Sequence[RunRecord]) -> Iterator[str]:
+    """Each once, over all timed runs of a case."""
+    samples = [
+        sample
+        for record in records
+        if record.measurement and record.measurement.windows
+        for sample in in_windows(record.device_samples, record.measurement)
+    ]
+    if any(_values(samples, "sliced")):
+        yield "note: the device is a slice of a divided card (MIG): the whole card's peak is not its own"
+    limits, defaults = set(_values(samples, "power_limit_watts")), set(_values(samples, "default_power_limit_watts"))
+    if limits and defaults and limits != defaults:
+        yield f"note: power limit {_watts(limits)}, where the card's own is {_watts(defaults)}"
+    capped = _values(samples, "power_capped")
+    if any(capped):
+        share = sum(map(bool, capped)) / len(capped)
+        yield f"note: the device's power limit ({_watts(limits)}) held its clock in {share:.0%} of the readings"
+
+
+def _values(samples: Iterable[DeviceSample], name: str) -> list[float]:
+    return [value for sample in samples if isinstance(value := sample.values.get(name), int | float)]
+
+
+def _watts(values: Iterable[float]) -> str:
+    return " and ".join(f"{value:g} W" for value in sorted(values)) or "unknown"
