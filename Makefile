@@ -31,7 +31,7 @@ XLA_BOOTSTRAP = $(or $(shell for python in python3.13 python3.12 python3.11 pyth
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report doctor probe test test-xla test-stand-in test-placeholders reliability lint clean
+.PHONY: help setup bench smoke compare report doctor probe gpu test test-xla test-stand-in test-placeholders reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -63,6 +63,10 @@ doctor: ## say what this machine can run, and for the rest why not
 probe: ## measure what the devices reach in matrix products and copies alone
 	@$(SETUP) $(BENCH_EXTRAS)
 	@$(RUN) bench probe $(ARGS)
+
+gpu: ## on a machine with an Nvidia GPU: all that waits for one, in one call
+	@$(SETUP) $(TEST_EXTRAS)
+	@$(RUN) bench.on_gpu $(ARGS)
 
 # Whole files in parallel; one thread for torch in each: their models are tiny, and threads that wait spin.
 test: lint ## lint, then run the tests

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.errors import UsageError
+from bench.money_commands import app as money_commands
 from bench.options import (
     AgainOption,
     AsOfOption,
@@ -30,16 +30,12 @@ from bench.options import (
     TimeLimitOption,
     UsdOption,
     WindowsOption,
+    examples,
 )
 
 if TYPE_CHECKING:
     from bench.plan import Case, MeasurePlan
     from bench.schedule import Campaign
-
-
-def _examples(*lines: str) -> str:
-    """An epilog whose lines are kept as they are."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 app = typer.Typer(
@@ -49,12 +45,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="The same transformer training step on Trainium, Nvidia and CPU: tokens per second and dollars per token.",
-    epilog=_examples("fairchip doctor", "fairchip bench", "fairchip report --usd-per-hour 0.10"),
+    epilog=examples("fairchip doctor", "fairchip bench", "fairchip report --usd-per-hour 0.10"),
 )
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "fairchip bench",
         "fairchip bench --suite smoke --strict --again",
         "fairchip bench --instance c8i.2xlarge --region us-east-1",
@@ -103,7 +99,7 @@ def bench(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "fairchip run --workload bytes-5m --backend torch-cpu jax-cpu",
         "fairchip run --workload llama-tiny --policy bf16-mixed --backend torch-cpu --runs 3",
         "fairchip run --workload my.toml --data tokens.bin --backend torch-cpu",
@@ -165,7 +161,7 @@ def run(
 
 
 @app.command(
-    epilog=_examples("fairchip aa", "fairchip aa --workload bytes-5m --backend jax-cpu --runs 10 --precision 2%")
+    epilog=examples("fairchip aa", "fairchip aa --workload bytes-5m --backend jax-cpu --runs 10 --precision 2%")
 )
 def aa(
     workload: Annotated[
@@ -208,7 +204,7 @@ def aa(
     raise typer.Exit(measure_and_compare(campaign, wish))
 
 
-@app.command(name="list", epilog=_examples("fairchip list"))
+@app.command(name="list", epilog=examples("fairchip list"))
 def list_() -> None:
     """List backends, workloads and suites."""
     from bench.listing import print_listing
@@ -216,7 +212,7 @@ def list_() -> None:
     print_listing()
 
 
-@app.command(epilog=_examples("fairchip doctor", "fairchip doctor --deep"))
+@app.command(epilog=examples("fairchip doctor", "fairchip doctor --deep"))
 def doctor(
     deep: Annotated[bool, typer.Option("--deep", help="Also run the smoke workload on every device found.")] = False,
 ) -> None:
@@ -234,7 +230,7 @@ def doctor(
         raise typer.Exit(check_deeply())
 
 
-@app.command(epilog=_examples("fairchip probe --backend jax-cpu", "fairchip probe --policy bf16-mixed"))
+@app.command(epilog=examples("fairchip probe --backend jax-cpu", "fairchip probe --policy bf16-mixed"))
 def probe(
     backend: Annotated[
         list[str] | None, typer.Option("--backend", help="Which; give it again for more. Default: all here.")
@@ -251,13 +247,15 @@ def probe(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "fairchip compare results/runs/A results/runs/B",
         "fairchip compare results/runs/A results/runs/B --instance c8i.2xlarge --format md",
     )
 )
 def compare(
-    sides: Annotated[list[Path], typer.Argument(metavar="RECORDS", help="Two or more record files or folders.")],
+    sides: Annotated[
+        list[Path], typer.Argument(metavar="RECORDS", help="Record files or folders; one: against published ones.")
+    ],
     instance: InstanceOption = None,
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
@@ -265,19 +263,23 @@ def compare(
     margin: MarginOption = 0.02,
     format_: FormatOption = "table",
 ) -> None:
-    """Hold records against each other; the first is the baseline."""
+    """Hold records against each other; the first is the baseline.
+
+    One side alone is held against the published records of the same work.
+    """
     from bench.comparing import price_choice, print_comparison, side_names
+    from results.published import published_like
     from results.store import load_all
 
-    if len(sides) < 2:
-        raise UsageError("compare needs two or more sides", "for one folder of records: fairchip report FOLDER")
     choice = price_choice(instance, region, usd_per_hour, as_of)
     records = {name: load_all([side]) for name, side in zip(side_names(sides), sides, strict=True)}
+    if len(records) == 1:
+        records = {"published": published_like(next(iter(records.values()))), **records}
     print_comparison(records, choice, margin, format_)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "fairchip report",
         "fairchip report results/runs/A --as-of 2026-03-01 --instance c8i.2xlarge",
         "fairchip report results/runs/A results/runs/B --format csv",
@@ -307,7 +309,7 @@ def report(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "fairchip parity results/runs/A/timed-0000-00-smoke-jax-cpu.json",
         "fairchip parity results/runs/A results/runs/B",
     )
@@ -330,7 +332,7 @@ def parity(
     raise typer.Exit(0 if parting.together else 1)
 
 
-@app.command(epilog=_examples("fairchip reference smoke"))
+@app.command(epilog=examples("fairchip reference smoke"))
 def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD")]) -> None:
     """Compute float64 reference trajectories.
 
@@ -341,6 +343,9 @@ def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD")
 
     for name in workloads:
         print(make_reference(find_workload(name)))
+
+
+app.add_typer(money_commands)
 
 
 def _plan(cases: "list[Case]", windows: int, time_limit: float) -> "MeasurePlan":

@@ -47,3 +47,8 @@ RecipeOption = Annotated[
 ColdStartsOption = Annotated[int, typer.Option("--cold-starts", min=0, max=100, help="Cold starts a case.")]
 WindowsOption = Annotated[int, typer.Option("--windows", min=1, max=10000, help="Timed windows a run.")]
 TimeLimitOption = Annotated[float, typer.Option("--time-limit", min=1.0, max=1e6, help="Seconds a run may take.")]
+
+
+def examples(*lines: str) -> str:
+    """An epilog whose lines are kept as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -8,12 +8,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import combinations
 from typing import Any, Literal
 
 from results.costs import PricedCase
 from results.errors import ComparisonError
 from results.parity import MUTUAL_PARITY, is_confirmed, parity_gap
+from results.prices import PriceObservation
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval, host_ratio, paired_ratio, stands_for_hosts, welch_ratio
 from results.summary import CaseSummary, case_key, log_throughput, logs_by_host, machines, pilot_first, summarise
@@ -49,6 +51,29 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PricedDay:
+    """What a comparison would have said on a day."""
+
+    day: date
+    baseline: PriceObservation
+    case: PriceObservation
+    cost_ratio: Interval
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakEven:
+    """At which price two cases on different machines tie, and when in the price history the verdict flipped."""
+
+    case: str
+    baseline: str
+    price_ratio: Interval
+    """Price of the case's machine over the baseline's at which their tokens cost the same; holds under any price."""
+    flips: Mapping[str, tuple[PricedDay, ...]]
+    """By purchase model: the first day on which both had a price, and each on which the verdict changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """All cases of one workload."""
 
@@ -61,6 +86,8 @@ class Section:
     comparisons: tuple[Comparison, ...]
     circumstances: tuple[str, ...] = ()
     """What else the compared cases differ in."""
+    break_evens: tuple["BreakEven", ...] = ()
+    """At which prices the compared cases of different machines tie."""
 
 
 def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
@@ -136,11 +163,11 @@ def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any], prefix: s
 
 def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARGIN) -> list[Comparison]:
     """The case against the baseline: one comparison on one machine, else one for each matched purchase model."""
-    reason = _not_comparable(baseline.summary, case.summary)
+    reason = why_not_comparable(baseline.summary, case.summary)
     if reason is not None:
         return [_without_verdict(baseline, case, margin, "no verdict", f"no verdict: {reason}")]
     slower = equal_price_ratio(baseline.summary, case.summary)
-    if _same_machine(baseline.summary, case.summary):
+    if on_one_machine(baseline.summary, case.summary):
         return [_judge(baseline, case, "same machine, the price cancels", slower, margin)]
     matched = sorted(baseline.usd_per_hour.keys() & case.usd_per_hour.keys())
     if not matched:
@@ -157,7 +184,7 @@ def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARG
 def equal_price_ratio(baseline: CaseSummary, case: CaseSummary) -> Interval:
     """Cost per token of the case over the baseline's if both machines cost the same, with the allowance for hosts."""
     slower = throughput_ratio(baseline, case)
-    if _same_machine(baseline, case) or slower.unit == "hosts":
+    if on_one_machine(baseline, case) or slower.unit == "hosts":
         return slower
     return slower.widened(1 + HOST_ALLOWANCE)
 
@@ -190,7 +217,8 @@ def _round(record: RunRecord) -> tuple[tuple[str, str, str], int]:
     return (record.place.suite_id, environment.host_id, environment.boot_id), record.place.round
 
 
-def _not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
+def why_not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
+    """Why no verdict can be given about two cases, or None."""
     for side in (ours, theirs):
         if side.first.provenance != "measured":
             return f"{side.label} is {side.first.provenance}"
@@ -202,7 +230,8 @@ def _not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
     return None if gap <= limit else f"the two loss trajectories part by {gap:.1e}, limit {limit:.0e}"
 
 
-def _same_machine(ours: CaseSummary, theirs: CaseSummary) -> bool:
+def on_one_machine(ours: CaseSummary, theirs: CaseSummary) -> bool:
+    """Whether both were measured on the same machine, so that its price cancels."""
     return machines(ours.ranked) == machines(theirs.ranked)
 
 
@@ -258,7 +287,7 @@ def _sentence(
 
 def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:
     """What the interval does not cover."""
-    if _same_machine(baseline, case):
+    if on_one_machine(baseline, case):
         took_turns = ratio.method == "paired t over rounds"
         return "" if took_turns else "; they did not take turns, so a change of the machine in between counts as theirs"
     if ratio.unit == "hosts":

@@ -17,6 +17,7 @@ from results.prices import (
     usd_per_million_tokens,
     user_price,
 )
+from results.run_length import Running
 from results.summary import CaseSummary, took_seconds
 
 BOOK_MODELS = ("on-demand", "capacity-block")
@@ -32,6 +33,8 @@ class PriceChoice:
     instance: str | None = None
     region: str | None = None
     usd_per_hour: float | None = None
+    goodput: float = 1.0
+    """Share of the rented time that makes useful tokens; what is idle, restarted or repeated is the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,8 @@ class Cost:
     high: float | None
     """95 % interval, from the throughput's; the price is taken as given."""
     price: PriceObservation
+    pro_rata: float | None = None
+    """The same by chip-seconds used, where chips were left idle; None where all were used, or there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,8 @@ class PricedCase:
     """What was rented and not used, if anything: the cost charges the whole instance."""
     rented: Instance | None = None
     """What a table says of the instance."""
+    goodput: float = 1.0
+    """In the costs, as the reader gave it."""
 
     @property
     def machine_seconds(self) -> float:
@@ -84,6 +91,7 @@ def require_usable(choice: PriceChoice) -> None:
         raise PriceError(f"unknown region {choice.region!r}", did_you_mean(choice.region, regions))
     if choice.usd_per_hour is not None:
         user_price(choice.usd_per_hour, instance="this machine", as_of=choice.as_of)
+    Running(tokens_per_second=1.0, goodput=choice.goodput)
 
 
 def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
@@ -97,15 +105,27 @@ def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
     require_usable(choice)
     name = summary.first.environment.instance.name or choice.instance
     rented = known_instance(name)
+    priced = _priced(summary, name, prices_of(name, choice), choice.goodput)
+    priced = replace(priced, rented=rented, goodput=choice.goodput)
+    if rented is None or not (idle := _idle(summary, rented)):
+        return priced
+    share = _used_chips(summary) / (rented.accelerator_count or 1)
+    costs = {model: replace(cost, pro_rata=cost.usd_per_million_tokens * share) for model, cost in priced.costs.items()}
+    return replace(priced, idle=idle, costs=costs if share else priced.costs)
+
+
+def prices_of(instance: str | None, choice: PriceChoice) -> dict[str, PriceObservation | MissingPrice]:
+    """By purchase model, the price of a machine: the reader's own, else the book's; under "all", why there is none.
+
+    ``instance`` as detected; None: the one that the reader says.
+    """
+    name = instance or choice.instance
     if choice.usd_per_hour is not None:
-        own = user_price(choice.usd_per_hour, instance=name or "this machine", as_of=choice.as_of)
-        priced = _priced(summary, name, {"user": own})
-    elif rented is None:
+        return {"user": user_price(choice.usd_per_hour, instance=name or "this machine", as_of=choice.as_of)}
+    if known_instance(name) is None or name is None:
         reason = f"{name} is in no table: pass --usd-per-hour USD" if name else f"unknown machine: {WHAT_TO_PASS}"
-        priced = PricedCase(summary=summary, instance=name, costs={}, missing={"all": reason})
-    else:
-        priced = _priced(summary, name, _book_prices(load_price_book(), rented.name, choice))
-    return replace(priced, rented=rented, idle=_idle(summary, rented) if rented else "")
+        return {"all": MissingPrice(instance=name or "", purchase_model="all", as_of=choice.as_of, reason=reason)}
+    return _book_prices(load_price_book(), name, choice)
 
 
 def rent(instance: str | None, choice: PriceChoice) -> tuple[float | None, str]:
@@ -118,12 +138,7 @@ def rent(instance: str | None, choice: PriceChoice) -> tuple[float | None, str]:
         PriceError: as `require_usable`.
     """
     require_usable(choice)
-    name = instance or choice.instance
-    if choice.usd_per_hour is not None:
-        return choice.usd_per_hour, "user"
-    if name is None:
-        return None, f"unknown machine: {WHAT_TO_PASS}"
-    prices = _book_prices(load_price_book(), name, choice)
+    prices = prices_of(instance, choice)
     for model, price in prices.items():
         if isinstance(price, PriceObservation) and price.usd_per_hour is not None:
             return price.usd_per_hour, model
@@ -136,11 +151,15 @@ def known_instance(name: str | None) -> Instance | None:
 
 
 def _idle(summary: CaseSummary, instance: Instance) -> str:
-    case, rented = summary.first.case, instance.accelerator_count or 0
-    used = 0 if case.device_type == "cpu" else case.chips
+    used, rented = _used_chips(summary), instance.accelerator_count or 0
     if used >= rented:
         return ""
     return f"used {used:g} of {rented} {instance.accelerator} of {instance.name}; the cost charges all"
+
+
+def _used_chips(summary: CaseSummary) -> float:
+    case = summary.first.case
+    return 0 if case.device_type == "cpu" else case.chips
 
 
 def _book_prices(book: PriceBook, instance: str, choice: PriceChoice) -> dict[str, PriceObservation | MissingPrice]:
@@ -156,19 +175,22 @@ def _unpriced(instance: str, model: str, as_of: date) -> MissingPrice:
 
 
 def _priced(
-    summary: CaseSummary, instance: str | None, prices: Mapping[str, PriceObservation | MissingPrice]
+    summary: CaseSummary,
+    instance: str | None,
+    prices: Mapping[str, PriceObservation | MissingPrice],
+    goodput: float,
 ) -> PricedCase:
     missing = {model: price.reason for model, price in prices.items() if isinstance(price, MissingPrice)}
     known = {model: price for model, price in prices.items() if isinstance(price, PriceObservation)}
     if summary.throughput is None:
         return PricedCase(summary=summary, instance=instance, costs={}, missing={"all": "no ranked run"})
-    costs = {model: _cost(summary, price) for model, price in known.items()}
+    costs = {model: _cost(summary, price, goodput) for model, price in known.items()}
     return PricedCase(summary=summary, instance=instance, costs=costs, missing=missing)
 
 
-def _cost(summary: CaseSummary, price: PriceObservation) -> Cost:
-    speed = summary.throughput
-    assert speed is not None
+def _cost(summary: CaseSummary, price: PriceObservation, goodput: float) -> Cost:
+    assert summary.throughput is not None
+    speed = summary.throughput.times(goodput)
     assert price.usd_per_hour is not None, "a null price is a MissingPrice"
     return Cost(
         usd_per_million_tokens=usd_per_million_tokens(price.usd_per_hour, speed.estimate),

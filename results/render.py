@@ -11,10 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from results.break_even_text import break_even_lines
 from results.circumstances import doubts
 from results.compare import Comparison, Section
 from results.costs import BOOK_MODELS, Cost, PricedCase
 from results.plain_text import plain
+from results.quantities import duration
+from results.run_length import LEFT_OUT, START_UP_SHARE, Running
 from results.stats import Interval
 from results.summary import gate_counts
 
@@ -23,6 +26,8 @@ Format = Literal["table", "md", "json", "csv"]
 MISSING = "-"
 
 GAP = "  "
+LENGTHS = {"an hour": 3600.0, "a day": 86400.0, "30 days": 30 * 86400.0}
+"""Rented seconds of runs whose cost is shown with start-up."""
 NARROWEST_NAME = 16
 """Columns to which the name of a case may shrink, wrapped, before the table becomes a list."""
 
@@ -130,8 +135,9 @@ def _ratio(ratio: Interval | None) -> str:
 
 
 def verdict_lines(section: Section) -> list[str]:
-    """One sentence a comparison."""
-    return [f"{comparison.verdict.upper()}: {comparison.sentence}" for comparison in section.comparisons]
+    """One sentence a comparison, and at which prices it would turn."""
+    verdicts = [f"{comparison.verdict.upper()}: {comparison.sentence}" for comparison in section.comparisons]
+    return [*verdicts, *break_even_lines(section)]
 
 
 def note_lines(section: Section) -> list[str]:
@@ -143,13 +149,22 @@ def note_lines(section: Section) -> list[str]:
         lines += [_cost_line(case, model, cost) for model, cost in case.costs.items()]
         lines += [f"no cost ({model}): {reason}" for model, reason in case.missing.items()]
         lines += [f"{case.summary.label}: {case.idle}"] if case.idle else []
+        lines += _run_length_line(case, model)
         lines += doubts(case)
         lines.append(f"peak %: {case.summary.utilisation.basis}")
         lines += _achievable_line(case)
         lines.append(_energy_line(case))
         lines += _gate_line(case)
         lines += [f"{case.summary.label}: {problem}" for problem in case.summary.problems]
+    lines += [f"{LEFT_OUT}{_lost_time(section)}"] if model else []
     return [*dict.fromkeys(lines), _own_cost_line(section, model)]
+
+
+def _lost_time(section: Section) -> str:
+    goodput = section.cases[0].goodput
+    if goodput == 1:
+        return "; idle and repeated time: none (--goodput 0.9 for 10 %)"
+    return f"; idle and repeated time: {1 - goodput:.0%} of what is rented, as given"
 
 
 def _gate_line(case: PricedCase) -> list[str]:
@@ -202,7 +217,23 @@ def _cost_line(case: PricedCase, model: str, cost: Cost) -> str:
         f"{case.summary.label}, {model}: {cost.usd_per_million_tokens:.4f}{ends} USD/Mtoken at {price.usd_per_hour:g} "
         f"USD/h for {case.instance or 'this machine'} whole ({price.kind}, {price.region or 'region not stated'}, "
         f"{price.as_of}; {price.source[:80]})"
+        + ("" if cost.pro_rata is None else f"; pro rata by chip {cost.pro_rata:.4f}, if others pay for the rest")
     )
+
+
+def _run_length_line(case: PricedCase, model: str | None) -> list[str]:
+    """What start-up adds to the cost of a run that lasts so long, and from which length on it is nothing."""
+    summary = case.summary
+    start_up = summary.cold_start_seconds or summary.warm_start_seconds
+    if model is None or model not in case.costs or summary.throughput is None or start_up is None:
+        return []
+    price = case.costs[model].price.usd_per_hour
+    running = Running(tokens_per_second=summary.throughput.estimate, start_up_seconds=start_up, goodput=case.goodput)
+    costs = {name: running.usd_per_million_tokens(price or 0.0, seconds) for name, seconds in LENGTHS.items()}
+    each = ", ".join(f"{cost:.4g} over {name}" for name, cost in costs.items() if cost is not None)
+    share = f"{START_UP_SHARE:.0%}"
+    until = duration(running.seconds_until_start_up_is(START_UP_SHARE))
+    return [f"{summary.label}, {model}, start-up of {start_up:,.1f} s paid for: {each}; below {share} from {until} on"]
 
 
 def _section_data(section: Section) -> dict[str, Any]:
@@ -215,6 +246,7 @@ def _section_data(section: Section) -> dict[str, Any]:
         "cases": [_case_data(case) for case in section.cases],
         "comparisons": [asdict(comparison) for comparison in section.comparisons],
         "circumstances": list(section.circumstances),
+        "break_evens": [asdict(one) for one in section.break_evens],
     }
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from results.break_even import break_even
 from results.circumstances import circumstances
 from results.compare import DEFAULT_MARGIN, Section, compare, group_cases, require_comparable
 from results.costs import PriceChoice, PricedCase, price_case
 from results.errors import PriceError
+from results.prices import load_price_book
 from results.record import RunRecord
 from results.summary import machine_key
 
@@ -27,7 +29,7 @@ def make_sections(
     priced: dict[str, list[PricedCase]] = {}
     for summary in group_cases(sides):
         priced.setdefault(summary.first.case.digest, []).append(price_case(summary, choice))
-    return [_section(cases, margin, several_sides=len(sides) > 1) for cases in priced.values()]
+    return [_section(cases, choice, margin, several_sides=len(sides) > 1) for cases in priced.values()]
 
 
 def _require_one_machine_for_one_price(sides: Mapping[str, Sequence[RunRecord]], choice: PriceChoice) -> None:
@@ -39,7 +41,7 @@ def _require_one_machine_for_one_price(sides: Mapping[str, Sequence[RunRecord]],
         raise PriceError("one --instance for several unknown machines", "report each side by itself")
 
 
-def _section(cases: Sequence[PricedCase], margin: float, *, several_sides: bool) -> Section:
+def _section(cases: Sequence[PricedCase], choice: PriceChoice, margin: float, *, several_sides: bool) -> Section:
     case = cases[0].summary.first.case
     pairs = [(_baseline(cases, other) if several_sides else cases[0], other) for other in cases[1:]]
     return Section(
@@ -51,6 +53,7 @@ def _section(cases: Sequence[PricedCase], margin: float, *, several_sides: bool)
         cases=tuple(cases),
         comparisons=tuple(c for base, other in pairs for c in compare(base, other, margin)),
         circumstances=tuple(line for base, other in pairs for line in circumstances(base.summary, other.summary)),
+        break_evens=tuple(found for pair in pairs if (found := break_even(*pair, load_price_book(), choice, margin))),
     )
 
 

@@ -16,9 +16,11 @@ SMOKE_TOML = Path(__file__).parents[2] / "workloads" / "catalog" / "smoke.toml"
 PINNED = {
     "bytes-5m": "3cbb0551a5bf",
     "llama-124m": "0249efd937dd",
+    "llama-124m-1k": "4c03e44d350e",
     "llama-3.1-8b-2k": "49ea9e58025d",
     "llama-3.1-8b-8k": "6dd67b2d0b42",
     "llama-3.2-1b-2k": "251aab0080e3",
+    "llama-3.2-1b-2k-b16": "fa8b81e925c7",
     "llama-3.2-1b-8k": "f42696af49f2",
     "llama-tiny": "59fca3b1cb07",
     "smoke": "b7cc300865d5",
