@@ -37,7 +37,7 @@ def _size(campaign: Campaign) -> str:
 
 
 def _dollars(campaign: Campaign, choice: PriceChoice, seconds: float) -> str:
-    usd_per_hour, model = rent(campaign.environment.instance.name, choice)
+    usd_per_hour, model = rent(campaign.environment.instance, choice)
     if usd_per_hour is None:
         return ""
     return f", {usd_per_hour * seconds / 3600:.4f} USD at {usd_per_hour:g} USD/h ({model})"

@@ -146,6 +146,9 @@ def _cloud(environment: Environment) -> Iterator[Fact]:
     instance = environment.instance
     yield Fact("cloud", f"{instance.provider or 'unknown'} ({instance.source})")
     yield Fact("instance", instance.name or "unknown")
+    if instance.provider is not None:
+        yield Fact("region", instance.region or "unknown")
+        yield Fact("bought as", instance.purchase_model or "unknown")
     if instance.name is None:
         yield Fact(FIX, "for a cost: --instance c8i.2xlarge, or --usd-per-hour 0.10")
 

@@ -73,7 +73,7 @@ def _positive(option: str, number: float) -> float:
 
 
 def _usd_per_hour(choice: PriceChoice) -> float:
-    usd_per_hour, why = rent(detect_instance().name, choice)
+    usd_per_hour, why = rent(detect_instance(), choice)
     if usd_per_hour is None:
         raise UsageError(f"--budget-usd needs the price of this machine: {why}", "or give --budget-minutes")
     return usd_per_hour

@@ -34,7 +34,9 @@ _LOOKS_PRIVATE = re.compile(r"[/\\@]")
 
 
 def read_environment(root: Path = Path("/")) -> Environment:
-    """This machine and this Python environment. Takes about a tenth of a second; imports no framework.
+    """This machine and this Python environment, in about a tenth of a second; imports no framework.
+
+    Once a process, a cloud's metadata server that does not answer may take a second more.
 
     ``root`` holds ``proc`` and ``sys``.
     """

@@ -11,14 +11,15 @@ from results.costs import BOOK_MODELS, PriceChoice, prices_of, require_usable
 from results.money_text import UNMATCHED, anchor_lines, bill_lines, pair_lines, scenario_lines
 from results.prices import MissingPrice, PriceObservation, load_price_book, price_as_of
 from results.quantities import parse_quantity, short
+from results.record import Instance
 from results.run_length import LEFT_OUT, Running
 from results.stats import Interval
 from results.training_bill import training_bill
 
 COLUMNS = 100
 
-Case = tuple[str, Interval, float, str | None]
-"""Name, tokens per second of an instance, start-up in seconds, instance as detected."""
+Case = tuple[str, Interval, float, Instance]
+"""Name, tokens per second of an instance, start-up in seconds, machine as detected."""
 
 
 def print_scenario(name: str, choice: PriceChoice) -> None:
@@ -101,7 +102,7 @@ def _given(tokens_per_second: float, start_up_seconds: float) -> Case:
     if not 0 < tokens_per_second < float("inf"):
         raise UsageError(f"--tokens-per-second is {tokens_per_second:g}", "give a positive number")
     speed = Interval(estimate=tokens_per_second, low=None, high=None, runs=1, method="none")
-    return "given throughput", speed, start_up_seconds, None
+    return "given throughput", speed, start_up_seconds, Instance(provider=None, name=None, source="none")
 
 
 def _measured(paths: Sequence[Path]) -> Iterator[Case]:
@@ -115,6 +116,6 @@ def _measured(paths: Sequence[Path]) -> Iterator[Case]:
             found = True
             start_up = summary.cold_start_seconds or summary.warm_start_seconds or 0.0
             name = f"{summary.first.case.workload} on {summary.label} (measured)"
-            yield name, summary.throughput, start_up, summary.first.environment.instance.name
+            yield name, summary.throughput, start_up, summary.first.environment.instance
     if not found:
         raise UsageError("no record here has a ranked run", "see why: fairchip report RECORDS")

@@ -14,6 +14,9 @@ from results.costs import PriceChoice, PricedCase
 from results.prices import PriceBook, PriceObservation, price_as_of
 from results.stats import Interval
 
+Place = tuple[str, str | None]
+"""An instance, and the region where its prices are looked up first."""
+
 
 def break_even(
     baseline: PricedCase, case: PricedCase, book: PriceBook, choice: PriceChoice, margin: float
@@ -23,15 +26,17 @@ def break_even(
         return None
     slower = equal_price_ratio(baseline.summary, case.summary)
     matched = sorted({*baseline.costs} & {*case.costs} - {"user"})
-    instances = baseline.instance, case.instance
     histories = {
-        model: tuple(flips(verdict_history(slower, *instances, model, book, choice, margin)))
+        model: tuple(flips(verdict_history(slower, _place(baseline), _place(case), model, book, choice.as_of, margin)))
         for model in matched
-        if instances[0] and instances[1]
     }
     return BreakEven(
         case=case.summary.label, baseline=baseline.summary.label, price_ratio=inverse(slower), flips=histories
     )
+
+
+def _place(case: PricedCase) -> Place:
+    return str(case.instance), case.region
 
 
 def inverse(ratio: Interval) -> Interval:
@@ -47,37 +52,23 @@ def discount_to_tie(cost_ratio: float) -> tuple[float, float]:
 
 
 def verdict_history(
-    slower: Interval,
-    baseline: str | None,
-    case: str | None,
-    purchase_model: str,
-    book: PriceBook,
-    choice: PriceChoice,
-    margin: float,
+    slower: Interval, baseline: Place, case: Place, purchase_model: str, book: PriceBook, until: date, margin: float
 ) -> list[PricedDay]:
-    """Each day, up to the reader's, on which a price of either was observed and both had one, oldest first.
+    """Each day up to ``until`` on which a price of either was observed and both had one, oldest first.
 
     ``slower`` is the cost ratio at equal prices.
     """
-    names = {baseline, case}
+    names = {baseline[0], case[0]}
     observed = (price for price in book if price.instance in names and price.purchase_model == purchase_model)
-    days = sorted({price.as_of for price in observed if price.as_of <= choice.as_of})
-    each = (_priced_day(day, slower, str(baseline), str(case), purchase_model, book, choice, margin) for day in days)
+    days = sorted({price.as_of for price in observed if price.as_of <= until})
+    each = (_priced_day(day, slower, baseline, case, purchase_model, book, margin) for day in days)
     return [day for day in each if day is not None]
 
 
 def _priced_day(
-    day: date,
-    slower: Interval,
-    baseline: str,
-    case: str,
-    purchase_model: str,
-    book: PriceBook,
-    choice: PriceChoice,
-    margin: float,
+    day: date, slower: Interval, baseline: Place, case: Place, purchase_model: str, book: PriceBook, margin: float
 ) -> PricedDay | None:
-    ours = price_as_of(book, baseline, purchase_model, day, choice.region)
-    theirs = price_as_of(book, case, purchase_model, day, choice.region)
+    ours, theirs = (price_as_of(book, instance, purchase_model, day, region) for instance, region in (baseline, case))
     if not (isinstance(ours, PriceObservation) and isinstance(theirs, PriceObservation)):
         return None
     if ours.usd_per_hour is None or theirs.usd_per_hour is None:

@@ -1,6 +1,6 @@
 """What a case's tokens cost, and under which dated price; or why that cannot be said."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -17,10 +17,14 @@ from results.prices import (
     usd_per_million_tokens,
     user_price,
 )
+from results.record import Instance as DetectedInstance
 from results.run_length import Running
 from results.summary import CaseSummary, took_seconds
 
 BOOK_MODELS = ("on-demand", "capacity-block")
+
+MODELS_TOLD = (*BOOK_MODELS, "spot")
+"""What a machine may say of how it was bought and be believed."""
 
 WHAT_TO_PASS = "pass --instance NAME or --usd-per-hour USD"
 
@@ -65,6 +69,10 @@ class PricedCase:
     """What a table says of the instance."""
     goodput: float = 1.0
     """In the costs, as the reader gave it."""
+    bought_as: str | None = None
+    """The purchase model that the machine told, if its runs agree on one."""
+    region: str | None = None
+    """Where its prices are looked up first: as the reader says, else as the machine told."""
 
     @property
     def machine_seconds(self) -> float:
@@ -97,16 +105,19 @@ def require_usable(choice: PriceChoice) -> None:
 def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
     """Costs of a case under the reader's price, or under the price book for the machine it ran on.
 
-    A machine that was detected is never replaced by ``choice.instance``, which names the ones that were not.
+    A machine that was detected is never replaced by ``choice.instance``, which names the ones that were not; its own
+    region counts where the reader gave none, and the model under which it was bought comes first.
 
     Raises:
         PriceError: a chosen instance or region that no table knows, or a price that is not positive.
     """
     require_usable(choice)
-    name = summary.first.environment.instance.name or choice.instance
+    machine = _told(summary)
+    name = machine.name or choice.instance
     rented = known_instance(name)
-    priced = _priced(summary, name, prices_of(name, choice), choice.goodput)
-    priced = replace(priced, rented=rented, goodput=choice.goodput)
+    priced = _priced(summary, name, prices_of(machine, choice), choice.goodput)
+    priced = replace(priced, rented=rented, goodput=choice.goodput, bought_as=machine.purchase_model)
+    priced = replace(priced, region=choice.region or machine.region)
     if rented is None or not (idle := _idle(summary, rented)):
         return priced
     share = _used_chips(summary) / (rented.accelerator_count or 1)
@@ -114,31 +125,31 @@ def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
     return replace(priced, idle=idle, costs=costs if share else priced.costs)
 
 
-def prices_of(instance: str | None, choice: PriceChoice) -> dict[str, PriceObservation | MissingPrice]:
+def prices_of(machine: DetectedInstance, choice: PriceChoice) -> dict[str, PriceObservation | MissingPrice]:
     """By purchase model, the price of a machine: the reader's own, else the book's; under "all", why there is none.
 
-    ``instance`` as detected; None: the one that the reader says.
+    ``machine`` as detected; what it does not know of itself, the reader may say.
     """
-    name = instance or choice.instance
+    name = machine.name or choice.instance
     if choice.usd_per_hour is not None:
         return {"user": user_price(choice.usd_per_hour, instance=name or "this machine", as_of=choice.as_of)}
     if known_instance(name) is None or name is None:
         reason = f"{name} is in no table: pass --usd-per-hour USD" if name else f"unknown machine: {WHAT_TO_PASS}"
         return {"all": MissingPrice(instance=name or "", purchase_model="all", as_of=choice.as_of, reason=reason)}
-    return _book_prices(load_price_book(), name, choice)
+    return _book_prices(load_price_book(), name, machine, choice)
 
 
-def rent(instance: str | None, choice: PriceChoice) -> tuple[float | None, str]:
+def rent(machine: DetectedInstance, choice: PriceChoice) -> tuple[float | None, str]:
     """USD per hour of the machine that is used now and under which model, or None and why not.
 
-    The reader's own, else of ``instance`` (as detected, or as the reader says) the first of the book's models that
-    has a price.
+    The reader's own, else of ``machine`` (as detected, or as the reader says) the model under which it was bought, or
+    the first of the book's that has a price.
 
     Raises:
         PriceError: as `require_usable`.
     """
     require_usable(choice)
-    prices = prices_of(instance, choice)
+    prices = prices_of(machine, choice)
     for model, price in prices.items():
         if isinstance(price, PriceObservation) and price.usd_per_hour is not None:
             return price.usd_per_hour, model
@@ -162,11 +173,33 @@ def _used_chips(summary: CaseSummary) -> float:
     return 0 if case.device_type == "cpu" else case.chips
 
 
-def _book_prices(book: PriceBook, instance: str, choice: PriceChoice) -> dict[str, PriceObservation | MissingPrice]:
-    priced = {price.instance for price in book}
-    if instance not in priced:
-        return {model: _unpriced(instance, model, choice.as_of) for model in BOOK_MODELS}
-    return {model: price_as_of(book, instance, model, choice.as_of, choice.region) for model in BOOK_MODELS}
+def _told(summary: CaseSummary) -> DetectedInstance:
+    """The machine of a case. Hosts of one type may differ in region and purchase: then the case has none."""
+    machines = [record.environment.instance for record in summary.records]
+    region = agreed(machine.region for machine in machines)
+    model = agreed(machine.purchase_model for machine in machines)
+    return machines[0].model_copy(update={"region": region, "purchase_model": model})
+
+
+def agreed(values: Iterable[str | None]) -> str | None:
+    """The one value of those that are known, or None."""
+    known = {value for value in values if value is not None}
+    return known.pop() if len(known) == 1 else None
+
+
+def _book_prices(
+    book: PriceBook, name: str, machine: DetectedInstance, choice: PriceChoice
+) -> dict[str, PriceObservation | MissingPrice]:
+    models = models_in_order(machine.purchase_model)
+    if all(price.instance != name for price in book):
+        return {model: _unpriced(name, model, choice.as_of) for model in models}
+    region = choice.region or machine.region
+    return {model: price_as_of(book, name, model, choice.as_of, region) for model in models}
+
+
+def models_in_order(bought_as: str | None) -> tuple[str, ...]:
+    """The purchase models that are looked up, first the one under which a machine says that it was bought."""
+    return tuple(dict.fromkeys((bought_as, *BOOK_MODELS))) if bought_as in MODELS_TOLD else BOOK_MODELS
 
 
 def _unpriced(instance: str, model: str, as_of: date) -> MissingPrice:

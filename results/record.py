@@ -6,7 +6,8 @@ numbers only: no secret, account, serial number, user name or home path.
 Format history (every version loads for ever; tests/golden holds a file of each):
     1   first format; what no run can have measured (results/fields.py, windows that overlap, tokens that are no whole
         steps) was once accepted and is refused now; device_samples, wall_seconds, place.pilot_runs,
-        place.target_half_width, case.devices_per_chip and achievable came later and may be missing
+        place.target_half_width, case.devices_per_chip, achievable, environment.instance.region and
+        environment.instance.purchase_model came later and may be missing
 """
 
 import hashlib
@@ -252,12 +253,16 @@ class Plan(Strict):
 
 
 class Instance(Strict):
-    """The rented machine, as far as it tells without a network."""
+    """The rented machine, as far as its firmware and its cloud's metadata server tell."""
 
     provider: Text | None
     name: Text | None
     source: Text
     """How it is known, or why it is not."""
+    region: Text | None = None
+    """The provider's name of it. None: unknown, as in older records."""
+    purchase_model: Text | None = None
+    """What the machine says of how it is bought: on-demand, spot, capacity-block. None: unknown."""
 
 
 class Environment(Strict):

@@ -14,7 +14,7 @@ from rich.text import Text
 from results.break_even_text import break_even_lines
 from results.circumstances import doubts
 from results.compare import Comparison, Section
-from results.costs import BOOK_MODELS, Cost, PricedCase
+from results.costs import Cost, PricedCase, agreed, models_in_order
 from results.plain_text import plain
 from results.quantities import duration
 from results.run_length import LEFT_OUT, START_UP_SHARE, Running
@@ -91,16 +91,21 @@ def title(section: Section) -> str:
 
 def rows(section: Section) -> list[tuple[str, ...]]:
     """One row of text a case."""
-    ratios = {comparison.case: comparison for comparison in section.comparisons}
     model = shown_model(section)
+    ratios = {comparison.case: comparison for comparison in section.comparisons}
+    ratios |= {comparison.case: comparison for comparison in section.comparisons if comparison.basis == model}
     return [_row(case, ratios.get(case.summary.label), model) for case in section.cases]
 
 
 def shown_model(section: Section) -> str | None:
-    """The purchase model of the cost column: the first that prices every case that has a throughput, or None."""
+    """The purchase model of the cost column: the first that prices every case that has a throughput, or None.
+
+    The reader's own price goes first, then the model under which all machines that tell it were bought.
+    """
     priced = [case.costs.keys() for case in section.cases if case.summary.throughput is not None]
     common = set.intersection(*map(set, priced)) if priced else set()
-    return next((model for model in ("user", *BOOK_MODELS) if model in common), None)
+    models = models_in_order(agreed(case.bought_as for case in section.cases))
+    return next((model for model in ("user", *models) if model in common), None)
 
 
 def _row(case: PricedCase, comparison: Comparison | None, model: str | None) -> tuple[str, ...]:
@@ -146,6 +151,7 @@ def note_lines(section: Section) -> list[str]:
     lines = [*section.circumstances]
     lines.append(f"$/Mtoken: {model}" if model else "$/Mtoken: no purchase model has a price for every case")
     for case in section.cases:
+        lines += [f"{case.instance or 'this machine'} was bought as: {case.bought_as}"] if case.bought_as else []
         lines += [_cost_line(case, model, cost) for model, cost in case.costs.items()]
         lines += [f"no cost ({model}): {reason}" for model, reason in case.missing.items()]
         lines += [f"{case.summary.label}: {case.idle}"] if case.idle else []

@@ -13,6 +13,7 @@ import pytest
 from backends.contract import Availability
 from bench import doctor
 from bench.doctor import COLUMNS, name_clashes, print_diagnosis
+from results.record import Instance
 
 Say = Callable[..., str]
 
@@ -100,6 +101,19 @@ def test_an_ec2_machine_with_neuron_devices(say: Say, monkeypatch: pytest.Monkey
     assert fact(said, "driver") == "neuron 2.19.64.0"
     assert fact(said, "neuronx-cc") == "not on PATH"
     assert "neuronx-cc>=2" in said or "export PATH" in said
+
+
+def test_a_rented_machine_says_where_it_is_and_how_it_was_bought(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"provider": "aws", "name": "trn2.3xlarge", "source": "DMI product_name; IMDSv2"}
+    rented = Instance(**told, region="us-east-2", purchase_model="capacity-block")
+    monkeypatch.setattr("bench.environment.detect_instance", lambda dmi: rented)
+    said = say()
+    assert fact(said, "cloud") == "aws (DMI product_name; IMDSv2)"
+    assert fact(said, "region") == "us-east-2"
+    assert fact(said, "bought as") == "capacity-block"
+    monkeypatch.setattr("bench.environment.detect_instance", lambda dmi: Instance(**told))
+    said = say()
+    assert fact(said, "bought as") == fact(said, "region") == "unknown"
 
 
 def test_a_machine_of_no_known_cloud_says_how_to_get_a_cost(say: Say) -> None:

@@ -16,7 +16,8 @@ from bench.instance import detect_instance
         ("Amazon EC2", "trn2.48xlarge", "aws", "trn2.48xlarge"),
         ("Amazon EC2", "HVM domU", "aws", None),
         ("Google", "Google Compute Engine", "gcp", None),
-        ("Microsoft Corporation", "Virtual Machine", "azure", None),
+        ("Google", "Eve", None, None),
+        ("Microsoft Corporation", "Virtual Machine", None, None),
         ("QEMU", "Standard PC", None, None),
     ],
 )

@@ -22,6 +22,7 @@ from results.errors import RecordError, ResultsError
 from results.frame import run_frame
 from results.gates import evaluate
 from results.plain_text import plain
+from results.price_book import PURCHASE_MODELS
 from results.record import RunRecord
 from results.record_file import read_record
 from results.render import HEADINGS, as_json, markdown, print_sections
@@ -124,6 +125,10 @@ def odd_records(draw: st.DrawFn) -> Content:
     content["run_id"] = draw(st.integers(0, 2**32).map(lambda number: f"{number:032x}"))
     content["place"]["order"] = draw(st.integers(0, 2**40))
     content["environment"]["instance"]["name"] = draw(instances)
+    content["environment"]["instance"]["region"] = draw(st.sampled_from([None, "us-east-2", *HOSTILE_TEXT]))
+    content["environment"]["instance"]["purchase_model"] = draw(
+        st.sampled_from([None, *PURCHASE_MODELS, *HOSTILE_TEXT])
+    )
     for change in draw(st.lists(st.sampled_from(CHANGES), max_size=4)):
         change(content, draw)
     return Content(content)

@@ -80,7 +80,6 @@ MISTAKES = (
         arguments=("run", "--workload", "smoke", "--backend", "torch-cpu", "--devices", "100000"),
         said=("100000 devices", "list"),
     ),
-    Mistake(name="one side to compare", arguments=("compare", "one"), said=("two or more", "report")),
     Mistake(
         name="an unknown instance",
         arguments=("bench", "--instance", "c8i.2xlrge"),

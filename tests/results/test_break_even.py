@@ -16,7 +16,9 @@ from results.render import as_json, markdown
 from results.report import make_sections
 from results.stats import Interval
 
-TODAY = PriceChoice(as_of=date(2026, 11, 22))
+DAY = date(2026, 11, 22)
+TODAY = PriceChoice(as_of=DAY)
+A, B = ("a", None), ("b", None)
 positive = st.floats(1e-3, 1e6)
 TRN, P5 = {"name": "trn1.32xlarge"}, {"name": "p5.48xlarge"}
 
@@ -76,7 +78,7 @@ HISTORY = [
 
 def test_the_verdict_flips_where_prices_cross() -> None:
     """B makes 1.5 times the tokens: cheaper at equal prices, dearer at three times, cheaper again."""
-    days = verdict_history(ratio(1 / 1.5), "a", "b", "capacity-block", HISTORY, TODAY, 0.02)
+    days = verdict_history(ratio(1 / 1.5), A, B, "capacity-block", HISTORY, DAY, 0.02)
     assert [day.day.isoformat() for day in days] == ["2026-01-10", "2026-03-01", "2026-05-01", "2026-06-01"]
     assert [day.verdict for day in days] == ["better", "better", "worse", "better"]
     assert [day.day.isoformat() for day in flips(days)] == ["2026-01-10", "2026-05-01", "2026-06-01"]
@@ -84,9 +86,9 @@ def test_the_verdict_flips_where_prices_cross() -> None:
 
 
 def test_a_day_on_which_one_side_has_no_price_is_no_day() -> None:
-    assert verdict_history(ratio(1.0), "a", "b", "spot", HISTORY, TODAY, 0.02) == []
+    assert verdict_history(ratio(1.0), A, B, "spot", HISTORY, DAY, 0.02) == []
     old = [observed("a", "2020-01-01", 10.0), observed("b", "2026-01-01", 10.0)]
-    assert verdict_history(ratio(1.0), "a", "b", "capacity-block", old, TODAY, 0.02) == []
+    assert verdict_history(ratio(1.0), A, B, "capacity-block", old, DAY, 0.02) == []
 
 
 def compared(ours: float, theirs: float, as_of: str = "2026-11-22") -> str:

@@ -8,11 +8,13 @@ from builders import make_record
 from made_up_cases import TODAY, case, sections
 from rich.console import Console
 
-from results.costs import WHAT_TO_PASS, PriceChoice
+from results.costs import WHAT_TO_PASS, PriceChoice, rent
 from results.errors import PriceError
 from results.frame import run_frame
 from results.gates import GATES
-from results.render import as_json, markdown, print_sections
+from results.prices import PriceObservation
+from results.record import Instance, RunRecord
+from results.render import as_json, markdown, print_sections, rows, shown_model
 from results.report import make_sections
 from results.summary import summarise
 
@@ -63,6 +65,87 @@ def test_instances_of_the_records_set_their_prices() -> None:
     assert ratio is not None
     assert ratio.estimate == pytest.approx(35.7608 / 63.158, rel=1e-3)
     assert "no on-demand price of trn2.48xlarge" in markdown([section])
+
+
+def rented(name: str, **told: object) -> dict[str, object]:
+    return {"provider": "aws", "name": name, "source": "DMI", **told}
+
+
+def price_of(model: str, *cases: list[RunRecord], choice: PriceChoice = TODAY) -> PriceObservation:
+    (section,) = sections(*cases, choice=choice)
+    return section.cases[0].costs[model].price
+
+
+def test_the_machines_own_region_counts_unless_the_reader_names_one() -> None:
+    here = case("torch-cpu", 1000.0, environment__instance=rented("p5en.48xlarge", region="us-west-1"))
+    nowhere = case("torch-cpu", 1000.0, environment__instance=rented("p5en.48xlarge"))
+    assert price_of("on-demand", here).region == "us-west-1"
+    assert price_of("on-demand", nowhere).region != "us-west-1"
+    asked = PriceChoice(as_of=TODAY.as_of, region="eu-north-1")
+    assert price_of("on-demand", here, choice=asked).region == "eu-north-1"
+
+
+def test_a_region_without_a_price_is_no_mistake() -> None:
+    here = case("torch-cpu", 1000.0, environment__instance=rented("c8i.2xlarge", region="mx-central-1"))
+    assert price_of("on-demand", here).region == "us-east-1"
+
+
+def test_runs_that_disagree_on_region_and_purchase_have_none() -> None:
+    one = rented("p5en.48xlarge", region="us-west-1", purchase_model="spot")
+    other = rented("p5en.48xlarge", region="us-east-2", purchase_model="on-demand")
+    silent = rented("p5en.48xlarge")
+    for others, bought_as in ((other, None), (silent, "spot")):
+        runs = case("a", 1000.0, 2, environment__instance=one) + case("a", 1000.0, environment__instance=others)[2:]
+        (section,) = sections(runs)
+        (priced,) = section.cases
+        assert priced.bought_as == bought_as, "a server that was silent once contradicts nobody"
+        assert (priced.costs["on-demand"].price.region == "us-west-1") == (bought_as == "spot")
+
+
+@pytest.mark.parametrize(
+    ("bought_as", "first"),
+    [("capacity-block", "capacity-block"), ("on-demand", "on-demand"), ("spot", "on-demand"), (None, "on-demand")],
+)
+def test_the_model_under_which_it_was_bought_comes_first(bought_as: str | None, first: str) -> None:
+    machine = rented("p5en.48xlarge", purchase_model=bought_as)
+    (section,) = sections(case("torch-cpu", 1000.0, environment__instance=machine))
+    told = markdown([section])
+    assert next(iter(section.cases[0].costs)) == first
+    assert shown_model(section) == first
+    assert section.cases[0].costs.keys() == {"on-demand", "capacity-block"}, "no other is hidden"
+    assert told.count(f"p5en.48xlarge was bought as: {bought_as}") == (bought_as is not None)
+    assert ("no cost (spot): no spot price" in told) == (bought_as == "spot")
+
+
+@pytest.mark.parametrize("bought_as", ["user", "savings", "\x1b[2J"])
+def test_a_model_that_nobody_knows_prices_nothing(bought_as: str) -> None:
+    machine = rented("p5en.48xlarge", purchase_model=bought_as)
+    (section,) = sections(case("torch-cpu", 1000.0, environment__instance=machine))
+    assert [*section.cases[0].costs] == ["on-demand", "capacity-block"]
+    assert "\x1b" not in markdown([section])
+
+
+def test_the_ratio_shown_is_of_the_model_shown() -> None:
+    gpus = case("a", 1000.0, environment__instance=rented("p5en.48xlarge", purchase_model="capacity-block"))
+    older = case("b", 1000.0, host_id="9" * 32, environment__instance=rented("p5.48xlarge"))
+    (section,) = sections(gpus, older)
+    by_basis = {comparison.basis: comparison.cost_ratio for comparison in section.comparisons}
+    assert by_basis.keys() == {"on-demand", "capacity-block"}
+    shown = by_basis["capacity-block"]
+    assert shown is not None
+    assert shown_model(section) == "capacity-block"
+    assert rows(section)[1][-1].startswith(f"{shown.estimate:.3f} ")
+    assert by_basis["on-demand"] != shown
+
+
+def test_what_is_rented_now_costs_as_it_was_bought_and_where() -> None:
+    def model(**told: str) -> str:
+        return rent(Instance(**rented("p5en.48xlarge", **told)), TODAY)[1]
+
+    assert model() == model(purchase_model="spot") == "on-demand"
+    assert model(purchase_model="capacity-block") == "capacity-block"
+    here, nowhere = Instance(**rented("p5en.48xlarge", region="us-west-1")), Instance(**rented("p5en.48xlarge"))
+    assert rent(here, TODAY) == (79.12, "on-demand") != rent(nowhere, TODAY)
 
 
 def test_idle_rented_chips_are_said() -> None:
