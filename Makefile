@@ -31,7 +31,7 @@ XLA_BOOTSTRAP = $(or $(shell for python in python3.13 python3.12 python3.11 pyth
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report doctor probe gpu test test-xla test-stand-in test-placeholders reliability lint clean
+.PHONY: help setup bench smoke compare report prices doctor probe gpu test test-xla test-stand-in test-placeholders reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -55,6 +55,10 @@ compare: ## compare records: make compare ARGS="A B"
 report: ## print the comparison of the newest records again
 	@$(SETUP) report
 	@$(RUN) bench report $(ARGS)
+
+prices: ## list the price book: make prices ARGS=p5.48xlarge
+	@$(SETUP) report
+	@$(RUN) bench prices $(ARGS)
 
 doctor: ## say what this machine can run, and for the rest why not
 	@$(SETUP) $(BENCH_EXTRAS)

@@ -16,14 +16,17 @@ from bench.options import (
     AgainOption,
     AsOfOption,
     ColdStartsOption,
+    DiscountOption,
     DollarsOption,
     FormatOption,
+    GoodputOption,
     InstanceOption,
     MarginOption,
     MinutesOption,
     OutOption,
     PolicyOption,
     PrecisionOption,
+    PricesOption,
     RecipeOption,
     RegionOption,
     StrictOption,
@@ -32,6 +35,7 @@ from bench.options import (
     WindowsOption,
     examples,
 )
+from bench.price_command import prices
 
 if TYPE_CHECKING:
     from bench.plan import Case, MeasurePlan
@@ -68,6 +72,8 @@ def bench(
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
     as_of: AsOfOption = None,
+    files: PricesOption = None,
+    discount: DiscountOption = None,
     margin: MarginOption = 0.02,
     precision: PrecisionOption = None,
     budget_minutes: MinutesOption = None,
@@ -86,7 +92,7 @@ def bench(
     from bench.probing import probe_first
     from bench.suite import default_suite, find_suite, suite_cases
 
-    choice = price_choice(instance, region, usd_per_hour, as_of)
+    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount)
     chosen = find_suite(suite) if suite else default_suite()
     effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
     wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again)
@@ -133,6 +139,8 @@ def run(
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
     as_of: AsOfOption = None,
+    files: PricesOption = None,
+    discount: DiscountOption = None,
     margin: MarginOption = 0.02,
     precision: PrecisionOption = None,
     budget_minutes: MinutesOption = None,
@@ -150,7 +158,7 @@ def run(
     from bench.suite import make_case
     from bench.workload_choice import choose_workload
 
-    choice = price_choice(instance, region, usd_per_hour, as_of)
+    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount)
     effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
     chosen = choose_workload(workload, policy, hf_config, data, data_type)
     names = dict.fromkeys([*backend, *(more_backends or [])])
@@ -177,6 +185,8 @@ def aa(
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
     as_of: AsOfOption = None,
+    files: PricesOption = None,
+    discount: DiscountOption = None,
     margin: MarginOption = 0.02,
     precision: PrecisionOption = None,
     budget_minutes: MinutesOption = None,
@@ -194,7 +204,7 @@ def aa(
     from bench.self_comparison import print_noise, twice
     from bench.suite import default_suite
 
-    choice = price_choice(instance, region, usd_per_hour, as_of)
+    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount)
     effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
     suite = default_suite()
     cases = twice(suite, workload, backend, policy, recipe)
@@ -260,6 +270,9 @@ def compare(
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
     as_of: AsOfOption = None,
+    files: PricesOption = None,
+    discount: DiscountOption = None,
+    goodput: GoodputOption = 1.0,
     margin: MarginOption = 0.02,
     format_: FormatOption = "table",
 ) -> None:
@@ -271,7 +284,7 @@ def compare(
     from results.published import published_like
     from results.store import load_all
 
-    choice = price_choice(instance, region, usd_per_hour, as_of)
+    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount, goodput)
     records = {name: load_all([side]) for name, side in zip(side_names(sides), sides, strict=True)}
     if len(records) == 1:
         records = {"published": published_like(next(iter(records.values()))), **records}
@@ -283,6 +296,7 @@ def compare(
         "fairchip report",
         "fairchip report results/runs/A --as-of 2026-03-01 --instance c8i.2xlarge",
         "fairchip report results/runs/A results/runs/B --format csv",
+        "fairchip report results/runs/A --instance c8i.2xlarge --prices mine.csv --discount c8i.2xlarge=12%",
     )
 )
 def report(
@@ -293,6 +307,9 @@ def report(
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
     as_of: AsOfOption = None,
+    files: PricesOption = None,
+    discount: DiscountOption = None,
+    goodput: GoodputOption = 1.0,
     margin: MarginOption = 0.02,
     format_: FormatOption = "table",
 ) -> None:
@@ -304,8 +321,19 @@ def report(
     from bench.folders import newest_folder
     from results.store import load_all
 
-    choice = price_choice(instance, region, usd_per_hour, as_of)
+    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount, goodput)
     print_comparison({"": load_all(records or [newest_folder()])}, choice, margin, format_)
+
+
+app.command(
+    epilog=examples(
+        "fairchip prices p5.48xlarge",
+        "fairchip prices p5.48xlarge --explain --model on-demand --as-of 2026-03-01",
+        "fairchip prices --provider lambda --history --format csv",
+        "fairchip prices trn2.48xlarge --prices mine.csv",
+        "fairchip prices --validate mine.csv",
+    )
+)(prices)
 
 
 @app.command(

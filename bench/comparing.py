@@ -8,27 +8,50 @@ from rich.console import Console
 
 from bench.errors import UsageError
 from results.costs import PriceChoice, require_usable
+from results.own_prices import parse_discounts
 from results.record import RunRecord
 from results.render import Format, as_json, markdown, print_sections
 from results.report import make_sections
 
 
 def price_choice(
-    instance: str | None, region: str | None, usd_per_hour: float | None, as_of: str | None
+    instance: str | None,
+    region: str | None,
+    usd_per_hour: float | None,
+    as_of: str | None,
+    files: Sequence[Path] | None = None,
+    discounts: Sequence[str] | None = None,
+    goodput: float = 1.0,
 ) -> PriceChoice:
     """What the reader says about prices, checked before anything is measured.
 
     Raises:
         UsageError: not a day.
-        PriceError: an unknown instance or region, or a price that is not positive.
+        PriceError: an unknown instance or region, a price that is not positive, an unusable file or discount.
     """
-    try:
-        day = date.fromisoformat(as_of) if as_of else datetime.now(UTC).date()
-    except ValueError:
-        raise UsageError(f"--as-of {as_of!r} is not a day", "write it as YYYY-MM-DD") from None
-    choice = PriceChoice(as_of=day, instance=instance, region=region, usd_per_hour=usd_per_hour)
+    choice = PriceChoice(
+        as_of=chosen_day(as_of),
+        instance=instance,
+        region=region,
+        usd_per_hour=usd_per_hour,
+        files=tuple(files or ()),
+        discounts=parse_discounts(discounts or ()),
+        goodput=goodput,
+    )
     require_usable(choice)
     return choice
+
+
+def chosen_day(as_of: str | None) -> date:
+    """The day of ``--as-of``; today, in UTC, without it.
+
+    Raises:
+        UsageError: not a day.
+    """
+    try:
+        return date.fromisoformat(as_of) if as_of else datetime.now(UTC).date()
+    except ValueError:
+        raise UsageError(f"--as-of {as_of!r} is not a day", "write it as YYYY-MM-DD") from None
 
 
 def print_comparison(

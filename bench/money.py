@@ -58,7 +58,6 @@ def print_bills(
     tokens: str | None,
     tokens_per_second: float | None,
     count: int,
-    goodput: float,
     start_up_seconds: float,
     choice: PriceChoice,
 ) -> None:
@@ -76,8 +75,8 @@ def print_bills(
     wanted = parse_quantity(tokens, "the number of tokens")
     cases = [_given(tokens_per_second, start_up_seconds)] if tokens_per_second is not None else _measured(records or ())
     for name, speed, start_up, detected in cases:
-        running = Running(tokens_per_second=speed.estimate, start_up_seconds=start_up, goodput=goodput)
-        _print([_heading(name, wanted, speed, count, goodput, start_up)])
+        running = Running(tokens_per_second=speed.estimate, start_up_seconds=start_up, goodput=choice.goodput)
+        _print([_heading(name, wanted, speed, count, choice.goodput, start_up)])
         for model, price in prices_of(detected, choice).items():
             bill = price if isinstance(price, MissingPrice) else training_bill(wanted, speed, running, price, count)
             _print(f"  {line}" for line in bill_lines(model, bill))

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from bench.options import AsOfOption, InstanceOption, RegionOption, UsdOption, examples
+from bench.options import (
+    AsOfOption,
+    DiscountOption,
+    GoodputOption,
+    InstanceOption,
+    PricesOption,
+    RegionOption,
+    UsdOption,
+    examples,
+)
 
 app = typer.Typer()
 
@@ -26,12 +35,14 @@ def cost(
         float | None, typer.Option("--tokens-per-second", help="Throughput of one instance, instead of records.")
     ] = None,
     count: Annotated[int, typer.Option("--count", help="Instances, taken to be as many times as fast.")] = 1,
-    goodput: Annotated[float, typer.Option("--goodput", help="Share of rented time that makes useful tokens.")] = 1.0,
+    goodput: GoodputOption = 1.0,
     start_up: Annotated[float, typer.Option("--start-up", help="Seconds until the first step; default: none.")] = 0.0,
     instance: InstanceOption = None,
     region: RegionOption = None,
     usd_per_hour: UsdOption = None,
     as_of: AsOfOption = None,
+    files: PricesOption = None,
+    discount: DiscountOption = None,
     scenario: Annotated[
         str | None, typer.Option("--scenario", help="A budget and what it buys: a shipped name, or a TOML file.")
     ] = None,
@@ -43,11 +54,11 @@ def cost(
     from bench.comparing import price_choice
     from bench.money import print_bills, print_scenario
 
-    choice = price_choice(instance, region, usd_per_hour, as_of)
+    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount, goodput)
     if scenario is not None:
         print_scenario(scenario, choice)
         return
-    print_bills(records, tokens, tokens_per_second, count, goodput, start_up, choice)
+    print_bills(records, tokens, tokens_per_second, count, start_up, choice)
 
 
 @app.command(epilog=examples("fairchip anchors", "fairchip anchors --as-of 2026-03-01"))

@@ -11,6 +11,15 @@ InstanceOption = Annotated[
 UsdOption = Annotated[
     float | None, typer.Option("--usd-per-hour", help="Your own price of the whole machine, in USD per hour.")
 ]
+PricesOption = Annotated[
+    list[Path] | None, typer.Option("--prices", help="CSV file of your own prices, which stand before the book's.")
+]
+DiscountOption = Annotated[
+    list[str] | None, typer.Option("--discount", help="Your discount on an instance, such as p5en.48xlarge=30%.")
+]
+GoodputOption = Annotated[
+    float, typer.Option("--goodput", help="Share of the rented time that makes useful tokens, such as 0.9.")
+]
 RegionOption = Annotated[str | None, typer.Option("--region", help="Region whose price to use, such as us-east-2.")]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Day of the prices, YYYY-MM-DD; default today.")]
 MarginOption = Annotated[

@@ -102,7 +102,7 @@ def load_scenario(name_or_path: str) -> Scenario:
         table = tomllib.loads(read_text(path, LARGEST_FILE_BYTES))
         return Scenario.model_validate_json(json.dumps(table, default=str))
     except OSError as error:
-        hint = did_you_mean(name_or_path, scenario_names()) + "; or give the path of a TOML file"
+        hint = did_you_mean(name_or_path, scenario_names()) + " Or give the path of a TOML file"
         raise PriceError(f"no scenario {name_or_path!r}: {error.strerror or error}", hint) from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

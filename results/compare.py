@@ -181,6 +181,14 @@ def compare(baseline: PricedCase, case: PricedCase, margin: float = DEFAULT_MARG
     ]
 
 
+def _with_kinds(basis: str, baseline: PricedCase, case: PricedCase) -> str:
+    """The purchase model, and how far its two prices are to be believed where they are not both published ones."""
+    if basis not in case.costs or basis not in baseline.costs or basis == "user":
+        return basis
+    kinds = case.costs[basis].price.kind, baseline.costs[basis].price.kind
+    return basis if set(kinds) == {"list"} else f"{basis}, {' against '.join(kinds)}"
+
+
 def equal_price_ratio(baseline: CaseSummary, case: CaseSummary) -> Interval:
     """Cost per token of the case over the baseline's if both machines cost the same, with the allowance for hosts."""
     slower = throughput_ratio(baseline, case)
@@ -244,7 +252,7 @@ def _judge(baseline: PricedCase, case: PricedCase, basis: str, ratio: Interval, 
         cost_ratio=ratio,
         margin=margin,
         verdict=verdict,
-        sentence=_sentence(baseline.summary, case.summary, basis, ratio, verdict, margin),
+        sentence=_sentence(baseline.summary, case.summary, _with_kinds(basis, baseline, case), ratio, verdict, margin),
     )
 
 

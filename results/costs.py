@@ -1,22 +1,25 @@
 """What a case's tokens cost, and under which dated price; or why that cannot be said."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 
 from results.errors import PriceError
 from results.instances import Instance, find_instance, load_instances
 from results.names import did_you_mean
+from results.own_prices import discounted, load_own_prices, price_held
 from results.prices import (
     EVERY_REGION,
     MissingPrice,
     PriceBook,
     PriceObservation,
+    known_instances,
     load_price_book,
-    price_as_of,
     usd_per_million_tokens,
     user_price,
 )
+from results.purchase_models import PURCHASE_MODELS
 from results.record import Instance as DetectedInstance
 from results.run_length import Running
 from results.summary import CaseSummary, took_seconds
@@ -39,6 +42,10 @@ class PriceChoice:
     usd_per_hour: float | None = None
     goodput: float = 1.0
     """Share of the rented time that makes useful tokens; what is idle, restarted or repeated is the rest."""
+    files: tuple[Path, ...] = ()
+    """The reader's own prices, in files like the book; they stand before it."""
+    discounts: Mapping[str, float] = field(default_factory=dict)
+    """Instance -> the share by which its list prices are lower for the reader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +97,13 @@ def require_usable(choice: PriceChoice) -> None:
     """Refuse a choice that names something unknown, before anything is measured.
 
     Raises:
-        PriceError: an instance or region that no table knows, or a price that is not positive.
+        PriceError: an instance or region that no table knows, a price that is not positive, or an unusable file.
     """
-    if choice.instance is not None:
-        find_instance(choice.instance)
-    regions = {price.region for price in load_price_book()} - {"", EVERY_REGION}
+    own = load_own_prices(choice.files)
+    for name in (choice.instance, *choice.discounts):
+        if name is not None and name not in known_instances(own):
+            find_instance(name)
+    regions = {price.region for price in (*own, *load_price_book())} - {"", EVERY_REGION}
     if choice.region is not None and choice.region not in regions:
         raise PriceError(f"unknown region {choice.region!r}", did_you_mean(choice.region, regions))
     if choice.usd_per_hour is not None:
@@ -133,7 +142,8 @@ def prices_of(machine: DetectedInstance, choice: PriceChoice) -> dict[str, Price
     name = machine.name or choice.instance
     if choice.usd_per_hour is not None:
         return {"user": user_price(choice.usd_per_hour, instance=name or "this machine", as_of=choice.as_of)}
-    if known_instance(name) is None or name is None:
+    own = known_instances(load_own_prices(choice.files))
+    if name is None or (known_instance(name) is None and name not in own):
         reason = f"{name} is in no table: pass --usd-per-hour USD" if name else f"unknown machine: {WHAT_TO_PASS}"
         return {"all": MissingPrice(instance=name or "", purchase_model="all", as_of=choice.as_of, reason=reason)}
     return _book_prices(load_price_book(), name, machine, choice)
@@ -190,15 +200,26 @@ def agreed(values: Iterable[str | None]) -> str | None:
 def _book_prices(
     book: PriceBook, name: str, machine: DetectedInstance, choice: PriceChoice
 ) -> dict[str, PriceObservation | MissingPrice]:
-    models = models_in_order(machine.purchase_model)
-    if all(price.instance != name for price in book):
-        return {model: _unpriced(name, model, choice.as_of) for model in models}
-    region = choice.region or machine.region
-    return {model: price_as_of(book, name, model, choice.as_of, region) for model in models}
+    """By purchase model; why there is none of the usual ones, and of those in the reader's own files."""
+    own = [price for price in load_own_prices(choice.files) if price.instance == name]
+    wanted = dict.fromkeys((*models_in_order(machine.purchase_model), *(price.purchase_model for price in own)))
+    others = [model for model in PURCHASE_MODELS if model not in wanted and model != "user"]
+    found = {model: _held(own, book, name, model, machine.region, choice) for model in (*wanted, *others)}
+    return {model: price for model, price in found.items() if model in wanted or isinstance(price, PriceObservation)}
+
+
+def _held(
+    own: PriceBook, book: PriceBook, name: str, model: str, region: str | None, choice: PriceChoice
+) -> PriceObservation | MissingPrice:
+    price = price_held(own, book, name, model, choice.as_of, choice.region or region)
+    if price is None:
+        return _unpriced(name, model, choice.as_of)
+    share = choice.discounts.get(name)
+    return price if share is None or isinstance(price, MissingPrice) else discounted(price, share)
 
 
 def models_in_order(bought_as: str | None) -> tuple[str, ...]:
-    """The purchase models that are looked up, first the one under which a machine says that it was bought."""
+    """The usual purchase models, first the one under which a machine says that it was bought."""
     return tuple(dict.fromkeys((bought_as, *BOOK_MODELS))) if bought_as in MODELS_TOLD else BOOK_MODELS
 
 

@@ -12,6 +12,8 @@ def closest(name: str, names: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, names: Collection[str]) -> str:
-    """The hint for an unknown name: the closest known one, or how many there are."""
+    """The hint for an unknown name: those of providers that end so, the closest known one, or how many there are."""
+    if owned := sorted(known for known in names if known.endswith(f"/{name}")):
+        return f"name the provider too: {', '.join(owned)}"
     meant = closest(name, names)
     return f"did you mean {meant}?" if meant else f"none of the {len(names)} known names is close"

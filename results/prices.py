@@ -24,6 +24,7 @@ from results.tables import LARGEST_NUMBER, SMALLEST_NUMBER
 
 __all__ = [
     "EVERY_REGION",
+    "MAX_AGE_DAYS",
     "PURCHASE_MODELS",
     "Kind",
     "MissingPrice",
@@ -33,12 +34,16 @@ __all__ = [
     "closest",
     "known_instances",
     "load_price_book",
+    "nearest",
+    "preference",
     "price_as_of",
     "usd_per_million_tokens",
     "user_price",
 ]
 
 DEFAULT_REGION = "us-east-1"
+MAX_AGE_DAYS = 400
+"""An older observation says nothing about a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ def price_as_of(
     purchase_model: str,
     as_of: date,
     region: str | None = None,
-    max_age_days: int = 400,
+    max_age_days: int = MAX_AGE_DAYS,
 ) -> PriceObservation | MissingPrice:
     """The last observation at or before a day, from the nearest region that has one.
 
@@ -84,7 +89,7 @@ def price_as_of(
     if not current:
         reason = _why_none(candidates, f"{purchase_model} price of {instance}", as_of, max_age_days)
     else:
-        chosen = min(_nearest(current, region), key=_preference)
+        chosen = min(nearest(current, region), key=preference)
         if chosen.usd_per_hour is not None:
             return chosen
         reason = f"no {purchase_model} price of {instance}: {chosen.note}"
@@ -92,14 +97,15 @@ def price_as_of(
     return MissingPrice(instance=instance, purchase_model=purchase_model, as_of=as_of, reason=reason)
 
 
-def _nearest(prices: PriceBook, region: str | None) -> PriceBook:
+def nearest(prices: PriceBook, region: str | None) -> PriceBook:
+    """Those of the region, else of ``us-east-1``, else all; a price of every region is one of either."""
     for wanted in filter(None, (region, DEFAULT_REGION)):
         if covering := [price for price in prices if price.region in (wanted, EVERY_REGION)]:
             return covering
     return prices
 
 
-def _preference(price: PriceObservation) -> tuple[bool, int, bool, float, str]:
+def preference(price: PriceObservation) -> tuple[bool, int, bool, float, str]:
     """List prices first, then the latest, then a named region, then the cheapest, then the region's name."""
     named = price.region not in ("", EVERY_REGION)
     usd_per_hour = math.inf if price.usd_per_hour is None else price.usd_per_hour

@@ -16,6 +16,7 @@ from results.circumstances import doubts
 from results.compare import Comparison, Section
 from results.costs import Cost, PricedCase, agreed, models_in_order
 from results.plain_text import plain
+from results.purchase_models import PURCHASE_MODELS
 from results.quantities import duration
 from results.run_length import LEFT_OUT, START_UP_SHARE, Running
 from results.stats import Interval
@@ -105,7 +106,7 @@ def shown_model(section: Section) -> str | None:
     priced = [case.costs.keys() for case in section.cases if case.summary.throughput is not None]
     common = set.intersection(*map(set, priced)) if priced else set()
     models = models_in_order(agreed(case.bought_as for case in section.cases))
-    return next((model for model in ("user", *models) if model in common), None)
+    return next((model for model in ("user", *models, *PURCHASE_MODELS) if model in common), None)
 
 
 def _row(case: PricedCase, comparison: Comparison | None, model: str | None) -> tuple[str, ...]:

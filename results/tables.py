@@ -57,7 +57,10 @@ class Row:
         value = _number(text)
         if SMALLEST_NUMBER <= value <= LARGEST_NUMBER:
             return value
-        raise self.error(f"{column} is {text!r}", f"{column} is a positive number, or empty where it is not known")
+        unit = " of US dollars, without a sign" if column.startswith("usd_") else ""
+        raise self.error(
+            f"{column} is {text!r}", f"{column} is a positive number{unit}, or empty where it is not known"
+        )
 
     def count(self, column: str) -> int | None:
         """The cell as a whole number of at least 0; None where it is empty."""

@@ -15,9 +15,15 @@ from results.instances import load_instances
 from results.peaks import load_accelerators
 from results.price_book import KINDS, PURCHASE_MODELS, load_price_book
 from results.prices import known_instances, price_as_of, usd_per_million_tokens, user_price
+from results.prices_apart import load_prices_apart
 from results.tables import DATA_DIRECTORY
 
-READERS = {"prices": load_price_book, "instances": load_instances, "accelerators": load_accelerators}
+READERS = {
+    "prices": load_price_book,
+    "prices-apart": load_prices_apart,
+    "instances": load_instances,
+    "accelerators": load_accelerators,
+}
 TOKENS = (b",", b'"', b'""', b"\n", b"\r", b"\r\n", b",,", b"nan", b"inf", b"-1", b"0", b"1e999", b"1_0", b"9" * 5000)
 TOKENS += (b"\x00", b"\xff", b"\xef\xbb\xbf", b"2026-02-30", b"20260101", b"=1+1", b"\xd9\xa1", b"x" * 200_000)
 DAY = date(2026, 7, 20)

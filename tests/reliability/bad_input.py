@@ -33,14 +33,14 @@ class Mistake:
     prepare: Callable[[Path], object] = lambda folder: None
 
 
-def _write(name: str, content: str | bytes) -> Callable[[Path], object]:
+def write(name: str, content: str | bytes) -> Callable[[Path], object]:
     data = content.encode() if isinstance(content, str) else content
     return lambda folder: (folder / name).write_bytes(data)
 
 
 def _workload(old: str, new: str) -> Callable[[Path], object]:
     assert old in SMOKE, old
-    return _write("w.toml", SMOKE.replace(old, new, 1))
+    return write("w.toml", SMOKE.replace(old, new, 1))
 
 
 def _record(*path: str, value: object) -> Callable[[Path], object]:
@@ -49,7 +49,7 @@ def _record(*path: str, value: object) -> Callable[[Path], object]:
     for name in path[:-1]:
         owner = owner[int(name) if name.isdigit() else name]
     owner[path[-1]] = value
-    return _write("r.json", json.dumps(content))
+    return write("r.json", json.dumps(content))
 
 
 def _huge(name: str, gigabytes: int) -> Callable[[Path], object]:
@@ -107,8 +107,8 @@ MISTAKES = (
         said=("--precision", "--runs 3"),
     ),
     Mistake(name="zero runs", arguments=(*RUN, "smoke", "--runs", "0"), said=("--runs", "help")),
-    Mistake(name="broken TOML", arguments=OWN, prepare=_write("w.toml", "[model\ndim = 1"), said=("w.toml", "line 1")),
-    Mistake(name="an empty workload", arguments=OWN, prepare=_write("w.toml", ""), said=("w.toml", "catalog")),
+    Mistake(name="broken TOML", arguments=OWN, prepare=write("w.toml", "[model\ndim = 1"), said=("w.toml", "line 1")),
+    Mistake(name="an empty workload", arguments=OWN, prepare=write("w.toml", ""), said=("w.toml", "catalog")),
     Mistake(
         name="an unknown key",
         arguments=OWN,
@@ -155,48 +155,48 @@ MISTAKES = (
         said=("w.toml",),
     ),
     Mistake(name="a workload that is not there", arguments=OWN, said=("w.toml", "No such file")),
-    Mistake(name="an empty token file", arguments=DATA, prepare=_write("t.bin", b""), said=("t.bin", "0 bytes")),
+    Mistake(name="an empty token file", arguments=DATA, prepare=write("t.bin", b""), said=("t.bin", "0 bytes")),
     Mistake(
         name="a truncated token file",
         arguments=DATA,
-        prepare=_write("t.bin", bytes(1001)),
+        prepare=write("t.bin", bytes(1001)),
         said=("t.bin", "1001 bytes", "cut short"),
     ),
     Mistake(
         name="a token file too short for one sequence",
         arguments=DATA,
-        prepare=_write("t.bin", bytes(8)),
+        prepare=write("t.bin", bytes(8)),
         said=("4 tokens", "more data"),
     ),
     Mistake(name="a huge token file", arguments=DATA, prepare=_huge("t.bin", 1000), said=("t.bin",)),
     Mistake(
         name="tokens outside the vocabulary",
         arguments=DATA,
-        prepare=_write("t.bin", b"\xff\xff" * 500),
+        prepare=write("t.bin", b"\xff\xff" * 500),
         said=("t.bin", "65535", "vocabulary"),
     ),
     Mistake(
         name="a config.json of another family",
         arguments=CONFIG,
-        prepare=_write("config.json", json.dumps(LLAMA | {"model_type": "gpt2"})),
+        prepare=write("config.json", json.dumps(LLAMA | {"model_type": "gpt2"})),
         said=("config.json", "gpt2", "llama"),
     ),
     Mistake(
         name="a config.json that asks for more than we do",
         arguments=CONFIG,
-        prepare=_write("config.json", json.dumps(LLAMA | {"attention_bias": True})),
+        prepare=write("config.json", json.dumps(LLAMA | {"attention_bias": True})),
         said=("config.json", "attention_bias"),
     ),
     Mistake(
         name="a config.json that is no JSON",
         arguments=CONFIG,
-        prepare=_write("config.json", b"\xff\xfe{"),
+        prepare=write("config.json", b"\xff\xfe{"),
         said=("config.json", "JSON"),
     ),
     Mistake(
         name="a recipe with an unknown key",
         arguments=RECIPE,
-        prepare=_write("r.toml", "compile = 'off'\nspeed = 'high'"),
+        prepare=write("r.toml", "compile = 'off'\nspeed = 'high'"),
         said=("r.toml", "speed"),
     ),
     Mistake(
@@ -207,7 +207,7 @@ MISTAKES = (
     Mistake(
         name="a recipe that does not fit",
         arguments=RECIPE,
-        prepare=_write("r.toml", "micro_batch = 3"),
+        prepare=write("r.toml", "micro_batch = 3"),
         said=("micro_batch 3", "divisor"),
     ),
     Mistake(
@@ -221,10 +221,8 @@ MISTAKES = (
         prepare=lambda folder: (folder / "empty").mkdir(),
         said=("empty", "no records"),
     ),
-    Mistake(
-        name="a record that is cut off", arguments=REPORT, prepare=_write("r.json", RECORD[:900]), said=("r.json",)
-    ),
-    Mistake(name="a record that is empty", arguments=REPORT, prepare=_write("r.json", ""), said=("r.json",)),
+    Mistake(name="a record that is cut off", arguments=REPORT, prepare=write("r.json", RECORD[:900]), said=("r.json",)),
+    Mistake(name="a record that is empty", arguments=REPORT, prepare=write("r.json", ""), said=("r.json",)),
     Mistake(
         name="a record of a newer format",
         arguments=REPORT,
@@ -240,7 +238,7 @@ MISTAKES = (
     Mistake(
         name="a record nested 200,000 deep",
         arguments=REPORT,
-        prepare=_write("r.json", "[" * 200_000),
+        prepare=write("r.json", "[" * 200_000),
         said=("r.json", "nested too deeply"),
     ),
     Mistake(
@@ -288,19 +286,19 @@ MISTAKES = (
     Mistake(
         name="a folder compared with itself",
         arguments=("compare", "r.json", "r.json"),
-        prepare=_write("r.json", RECORD),
+        prepare=write("r.json", RECORD),
         said=("share runs",),
     ),
     Mistake(
         name="a file where the folder for records should be",
         arguments=("bench", "--suite", "smoke", "--out", "file"),
-        prepare=_write("file", ""),
+        prepare=write("file", ""),
         said=("file", "--out"),
     ),
     Mistake(
         name="a folder below a file",
         arguments=("bench", "--suite", "smoke", "--out", "file/below"),
-        prepare=_write("file", ""),
+        prepare=write("file", ""),
         said=("file/below", "Not a directory"),
     ),
     Mistake(

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 from reliability.bad_input import MISTAKES, Mistake
+from reliability.bad_prices import PRICE_MISTAKES
 from reliability.report import Outcomes
 
 from bench.cli import app
 from bench.entry import run
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize("mistake", [*MISTAKES, *PRICE_MISTAKES], ids=lambda mistake: mistake.name)
 def test_one_line_and_a_hint(
     mistake: Mistake,
     tmp_path: Path,

@@ -20,9 +20,24 @@ from reliability.workshop import install_plugin, quick_worker
 
 from backends.contract import StepLoss
 from bench.cli import app
+from results.price_book import COLUMNS
 from results.store import save
 
-COMMANDS = ("bench", "run", "aa", "list", "doctor", "probe", "compare", "report", "parity", "reference")
+COMMANDS = (
+    "bench",
+    "run",
+    "aa",
+    "list",
+    "doctor",
+    "probe",
+    "compare",
+    "report",
+    "prices",
+    "cost",
+    "anchors",
+    "parity",
+    "reference",
+)
 FAKE_RUN = ("run", "--workload", "smoke", "--backend", "mine", "--cold-starts", "0", "--windows", "1")
 
 
@@ -218,6 +233,9 @@ def _lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.reference.reference_path", lambda workload: folder / "reference.json")
     monkeypatch.setattr("bench.reference.trajectory", lambda *_: [StepLoss(step=0, loss=5.5, gradient_norm=1.0)])
     Path("my.toml").write_text(SMOKE)
+    Path("mine.csv").write_text(
+        f"{','.join(COLUMNS)}\naws,trn2.48xlarge,us-east-2,capacity-block,paid,36.2,2026-11-01,my invoice,\n"
+    )
     Path("my-recipe.toml").write_text('compile = "off"\n')
     Path("config.json").write_text(json.dumps(LLAMA))
     Path("tokens.bin").write_bytes(bytes([7, 0, 9, 0]) * 2000)

@@ -11,6 +11,7 @@ from results.errors import PriceError, ResultsError
 from results.instances import find_instance, load_instances
 from results.price_book import COLUMNS, load_price_book
 from results.prices import (
+    PURCHASE_MODELS,
     Kind,
     MissingPrice,
     PriceObservation,
@@ -89,10 +90,14 @@ class TestLoading:
             ("55.04", "inf", "usd_per_hour"),
             ("55.04", "nan", "usd_per_hour"),
             ("55.04", "missing", "usd_per_hour"),
+            ("55.04", "€3", "usd_per_hour"),
+            ("55.04", "3 EUR", "usd_per_hour"),
+            ("aws", "lambda", "p5.48xlarge is an instance of aws"),
             ("55.04,2026-07-20,a page,a note", ",2026-07-20,a page,", "note"),
             ("2026-07-20", "2026-07", "as_of"),
             ("2026-07-20", "20260720", "as_of"),
             ("2026-07-20", "2026-02-30", "as_of"),
+            ("2026-07-20", "26-1-1", "as_of"),
             ("2026-07-20", "", "as_of"),
             ("a page", " ", "source"),
             ("p5.48xlarge", "", "instance"),
@@ -108,6 +113,30 @@ class TestLoading:
         assert f"{path}, line 3: " in caught.value.message
         assert what in caught.value.message
         assert caught.value.hint
+
+    @pytest.mark.parametrize(
+        ("old", "new", "hint"),
+        [
+            ("55.04", "€3", "positive number of US dollars"),
+            ("on-demand", "reserved-1y", "did you mean reserved-1yr?"),
+            ("55.04,2026-07-20,a page,a note", ",2026-07-20,a page,", "say in note why"),
+            ("2026-07-20", "26-1-1", "an ISO date such as 2026-07-20"),
+            ("aws", "lambda", "lambda/p5.48xlarge"),
+            (",list,", ",rumour,", "list, quote, paid"),
+            (",a note", ",a note, and more", "quote a cell that holds a comma"),
+        ],
+    )
+    def test_a_contributor_is_told_what_would_be_right(self, tmp_path: Path, old: str, new: str, hint: str) -> None:
+        path = write_book(tmp_path, HEADER, GOOD.replace("us-east-1", "us-east-2"), GOOD.replace(old, new))
+        with pytest.raises(PriceError) as caught:
+            load_price_book(path)
+        assert hint in caught.value.hint
+        assert "\n" not in caught.value.message + caught.value.hint
+
+    @pytest.mark.parametrize("model", PURCHASE_MODELS[:-1])
+    def test_every_purchase_model_but_the_users_can_be_in_a_book(self, tmp_path: Path, model: str) -> None:
+        (price,) = load_price_book(write_book(tmp_path, HEADER, GOOD.replace("on-demand", model)))
+        assert price.purchase_model == model
 
     def test_a_second_price_for_the_same_place_and_day(self, tmp_path: Path) -> None:
         with pytest.raises(PriceError, match="line 3: a second price"):
@@ -232,7 +261,7 @@ class TestShippedBook:
             assert price.region or "region unstated" in price.note
 
     def test_rows_are_sorted(self) -> None:
-        keys = [(p.provider, p.instance, p.purchase_model, p.region, p.as_of) for p in BOOK]
+        keys = [(p.provider, p.instance, p.purchase_model, p.region, p.as_of, p.kind) for p in BOOK]
         assert keys == sorted(keys)
 
     def test_every_instance_is_described(self) -> None:
@@ -243,7 +272,29 @@ class TestShippedBook:
         [
             ("p5.48xlarge", "on-demand", "2026-07-20", 55.04),
             ("p5.48xlarge", "on-demand", "2025-04-01", 98.32),
+            ("p5.48xlarge", "on-demand", "2025-03-31", 98.32),
+            ("p5.48xlarge", "on-demand", "2025-06-22", 98.32),
+            ("p5.48xlarge", "on-demand", "2025-06-23", 55.04),
+            ("p5.48xlarge", "on-demand", "2026-11-22", 55.04),
+            ("p4d.24xlarge", "on-demand", "2025-03-31", 32.7726),
+            ("p4de.24xlarge", "on-demand", "2025-06-23", 27.44705),
+            ("p5en.48xlarge", "on-demand", "2025-03-31", 84.80),
+            ("p5en.48xlarge", "on-demand", "2025-06-23", 63.296),
+            ("p5.48xlarge", "capacity-block", "2024-12-31", 39.33),
+            ("p5.48xlarge", "capacity-block", "2026-03-01", 31.464),
+            ("p5.48xlarge", "capacity-block", "2026-07-22", 41.528),
             ("p5.48xlarge", "capacity-block", "2026-11-22", 47.76),
+            ("p5en.48xlarge", "capacity-block", "2026-03-01", 41.612),
+            ("p6-b200.48xlarge", "capacity-block", "2026-10-07", 113.664),
+            ("p6-b300.48xlarge", "capacity-block", "2026-10-07", 129.168),
+            ("trn1.32xlarge", "capacity-block", "2024-12-31", 15.49),
+            ("trn1.32xlarge", "capacity-block", "2026-11-22", 9.532),
+            ("trn2.48xlarge", "capacity-block", "2026-01-31", 35.7608),
+            ("trn2.48xlarge", "capacity-block", "2026-03-01", 35.7608),
+            ("trn2.48xlarge", "capacity-block", "2026-07-22", 35.7608),
+            ("a3-ultragpu-8g", "on-demand", "2026-11-22", 83.492),
+            ("Standard_NC80adis_H100_v5", "on-demand", "2026-06-18", 13.96),
+            ("runpod-secure/1x-H100-SXM-80GB", "on-demand", "2026-11-22", 3.99),
             ("p4d.24xlarge", "on-demand", "2026-11-22", 21.957642),
             ("trn1.32xlarge", "on-demand", "2026-11-22", 21.50),
             ("trn2.48xlarge", "capacity-block", "2026-11-22", 35.7608),

@@ -60,7 +60,9 @@ def test_instances_of_the_records_set_their_prices() -> None:
     )
     (section,) = sections(gpu, chip)
     by_basis = {comparison.basis: comparison for comparison in section.comparisons}
-    assert by_basis.keys() == {"capacity-block"}, "trn2 has no on-demand price, and nothing stands in for it"
+    assert by_basis.keys() == {"capacity-block", "spot"}, "trn2 has no on-demand price, and nothing stands in for it"
+    assert "(spot, quote against quote; " in by_basis["spot"].sentence
+    assert "(capacity-block; " in by_basis["capacity-block"].sentence
     ratio = by_basis["capacity-block"].cost_ratio
     assert ratio is not None
     assert ratio.estimate == pytest.approx(35.7608 / 63.158, rel=1e-3)
@@ -104,7 +106,7 @@ def test_runs_that_disagree_on_region_and_purchase_have_none() -> None:
 
 @pytest.mark.parametrize(
     ("bought_as", "first"),
-    [("capacity-block", "capacity-block"), ("on-demand", "on-demand"), ("spot", "on-demand"), (None, "on-demand")],
+    [("capacity-block", "capacity-block"), ("on-demand", "on-demand"), ("spot", "spot"), (None, "on-demand")],
 )
 def test_the_model_under_which_it_was_bought_comes_first(bought_as: str | None, first: str) -> None:
     machine = rented("p5en.48xlarge", purchase_model=bought_as)
@@ -112,16 +114,15 @@ def test_the_model_under_which_it_was_bought_comes_first(bought_as: str | None, 
     told = markdown([section])
     assert next(iter(section.cases[0].costs)) == first
     assert shown_model(section) == first
-    assert section.cases[0].costs.keys() == {"on-demand", "capacity-block"}, "no other is hidden"
+    assert section.cases[0].costs.keys() == {"on-demand", "capacity-block", "spot"}, "no other is hidden"
     assert told.count(f"p5en.48xlarge was bought as: {bought_as}") == (bought_as is not None)
-    assert ("no cost (spot): no spot price" in told) == (bought_as == "spot")
 
 
 @pytest.mark.parametrize("bought_as", ["user", "savings", "\x1b[2J"])
 def test_a_model_that_nobody_knows_prices_nothing(bought_as: str) -> None:
     machine = rented("p5en.48xlarge", purchase_model=bought_as)
     (section,) = sections(case("torch-cpu", 1000.0, environment__instance=machine))
-    assert [*section.cases[0].costs] == ["on-demand", "capacity-block"]
+    assert [*section.cases[0].costs] == ["on-demand", "capacity-block", "spot"]
     assert "\x1b" not in markdown([section])
 
 
@@ -142,7 +143,8 @@ def test_what_is_rented_now_costs_as_it_was_bought_and_where() -> None:
     def model(**told: str) -> str:
         return rent(Instance(**rented("p5en.48xlarge", **told)), TODAY)[1]
 
-    assert model() == model(purchase_model="spot") == "on-demand"
+    assert model() == "on-demand"
+    assert model(purchase_model="spot") == "spot"
     assert model(purchase_model="capacity-block") == "capacity-block"
     here, nowhere = Instance(**rented("p5en.48xlarge", region="us-west-1")), Instance(**rented("p5en.48xlarge"))
     assert rent(here, TODAY) == (79.12, "on-demand") != rent(nowhere, TODAY)
