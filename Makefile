@@ -29,9 +29,12 @@ XLA_BOOTSTRAP = $(or $(shell for python in python3.13 python3.12 python3.11 pyth
 	  $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done),\
 	  $(error torch-xla 2.9 has packages for Python 3.11 to 3.13 only, and none of them is on PATH))
 
+# The trainers that ours are held against, on top of .venv.
+PEERS_ENV := .cache/peers
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report prices doctor probe gpu test test-xla test-stand-in test-placeholders reliability lint clean
+.PHONY: help setup bench smoke compare report prices doctor probe gpu peers test test-xla test-stand-in test-placeholders reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -85,6 +88,20 @@ $(XLA_ENV)/ready: requirements/torch-xla-cpu.txt
 	@"$(XLA_BOOTSTRAP)" -m venv $(XLA_ENV)
 	@$(XLA_ENV)/bin/python -m pip install --quiet --no-deps -r requirements/torch-xla-cpu.txt
 	@$(XLA_ENV)/bin/python -m pip install --quiet -e . $(XLA_REST)
+	@touch $@
+
+peers: $(PEERS_ENV)/ready ## other trainers of the same model against ours, interleaved; their environment, once, takes some minutes
+	@"$(PEERS_ENV)/bin/python" -P -m bench.peers $(ARGS)
+
+# It sees the torch and jax of .venv, so that all run on the same ones.
+$(PEERS_ENV)/ready: requirements/peers.txt
+	@$(SETUP) $(BENCH_EXTRAS)
+	@echo 'Making $(PEERS_ENV) with transformers, torchtitan and flax.'
+	@rm -rf $(PEERS_ENV)
+	@"$(ENV_PYTHON)" -m venv $(PEERS_ENV)
+	@"$(ENV_PYTHON)" -c 'import sysconfig as c; print("import site; site.addsitedir(%r)" % c.get_path("purelib"))' \
+	  >"$$("$(PEERS_ENV)/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/fairchip.pth"
+	@"$(PEERS_ENV)/bin/python" -m pip install --quiet -r requirements/peers.txt
 	@touch $@
 
 reliability: ## inject every fault a hundred times, fuzz longer, and write docs/reliability.md

@@ -5,7 +5,8 @@ changes from step to step enters as arrays. Several devices are one mesh, over w
 the recipe's ``sharding`` names. Nothing in it waits for the device; `losses` does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,7 @@ from backends.contract import MemoryUse, Rank, Scalar, StepLoss
 from backends.errors import BackendError, OutOfMemory, Unavailable
 from backends.host import peak_resident_memory
 from backends.memory_plan import refuse_what_cannot_fit
+from backends.product_type import TOKENS, multiply_in_master
 from backends.recipe import Recipe
 from workloads.data import Batch
 from workloads.models import llama_jax
@@ -69,7 +71,7 @@ class JaxSession:
         if memory_bytes is None and platform != "cpu":
             memory_bytes = _memory_stat(self.device, "bytes_limit")
         refuse_what_cannot_fit(workload, recipe, rank.all_devices, memory_bytes)
-        self.numerics = Numerics.of(POLICIES[workload.precision], recipe.attention)
+        self.numerics = self._numerics()
         with _memory_errors():
             self.parameters = self._build()
             self._moments = tuple(self._zeros() for _ in range(2))
@@ -89,6 +91,24 @@ class JaxSession:
             name: jax.device_put(value.astype(self.numerics.master), self._place(value.shape, "all"))
             for name, value in initial_parameters(self.workload.model, self.workload.seed)
         }
+
+    def _numerics(self) -> Numerics:
+        """The policy's types; wider products where the recipe allows them and they are faster on this device."""
+        own = Numerics.of(POLICIES[self.workload.precision], self.recipe.attention)
+        wide = replace(own, operands=own.master)
+        if own == wide:
+            return own
+        shape, draw = self.workload.model, np.random.default_rng(0).random
+        x, weight = (
+            jax.device_put(draw(sides, np.float32).astype(own.master), self.device)
+            for sides in ((TOKENS, shape.dim), (shape.ffn_dim, shape.dim))
+        )
+
+        def product(numerics: Numerics) -> Callable[[], None]:
+            compiled = jax.jit(partial(llama_jax.product, numerics))
+            return lambda: jax.block_until_ready(compiled(x, weight))
+
+        return wide if multiply_in_master(self.recipe, product(own), product(wide)) else own
 
     def _zeros(self) -> Tree:
         """A moment of every parameter."""

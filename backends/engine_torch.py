@@ -6,6 +6,7 @@ global norm, clipping, AdamW. Nothing in it waits for the device; `losses` does.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from torch import Tensor
 from backends.contract import MemoryUse, Rank, Scalar, StepLoss
 from backends.errors import BackendError, OutOfMemory
 from backends.memory_plan import refuse_what_cannot_fit
+from backends.product_type import TOKENS, multiply_in_master
 from backends.recipe import Recipe
 from backends.torch_device import TorchDevice
 from backends.torch_sharding import Groups, compile_parts, own
@@ -72,7 +74,7 @@ class TorchSession:
             Llama,
             self.workload.model,
             self.workload.sequence_length,
-            Numerics.of(POLICIES[self.workload.precision], self.recipe.attention),
+            self._numerics(),
             rematerialise=self.recipe.rematerialise,
             loss=self.recipe.loss,
             loss_part_tokens=self.recipe.loss_part_tokens,
@@ -85,6 +87,22 @@ class TorchSession:
                 held.copy_(self._sharding.part(torch.from_numpy(value)))
         assert not memory, f"parameters without an initial value: {sorted(memory)}"
         return model
+
+    def _numerics(self) -> Numerics:
+        """The policy's types; wider products where the recipe allows them and they are faster on this device."""
+        own = Numerics.of(POLICIES[self.workload.precision], self.recipe.attention)
+        wide = replace(own, operands=own.master)
+        if own == wide:
+            return own
+        shape, device = self.workload.model, self.device
+        x = torch.rand(TOKENS, shape.dim, dtype=own.master, device=device)
+        weight = torch.rand(shape.ffn_dim, shape.dim, dtype=own.master, device=device)
+
+        def product(numerics: Numerics) -> None:
+            numerics.linear(x, weight).sum().item()
+
+        in_master = multiply_in_master(self.recipe, partial(product, own), partial(product, wide))
+        return wide if in_master else own
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rule = self.workload.optimizer

@@ -44,6 +44,10 @@ class Recipe:
     ``max-autotune-no-cudagraphs`` measure candidates for each matrix product while they compile."""
     layers: Literal["unrolled", "scan"] = "unrolled"
     """One after the other in the graph, or one loop over stacked weights (jax), which compiles in a fraction."""
+    products: Literal["operands", "master", "fastest"] = "operands"
+    """The type in which matrices are multiplied: what the precision policy names for operands; the master type, which
+    keeps more and is faster where a processor has no product of the narrower one; or whichever of the two a session
+    finds quicker on its device as it opens, which the record names."""
     attention: str = "product"
     """The engine's name of the attention computation; see the engine's model."""
     loss: str = "cross-entropy"

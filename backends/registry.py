@@ -13,6 +13,8 @@ from backends.contract import Availability, Backend
 from backends.errors import BackendError
 
 GROUP = "fairchip.backends"
+PEERS = "fairchip.peers"
+"""Other trainers to hold ours against: run by name alone, never listed and in no suite."""
 
 
 def backend_entry_points() -> Mapping[str, EntryPoint]:
@@ -40,6 +42,9 @@ def load_backend(name: str) -> Backend:
         BackendError: unknown name (the hint names the nearest), or its package fails to import.
     """
     points = backend_entry_points()
+    peers = entry_points(group=PEERS, name=name)
+    if name not in points and peers:
+        return _loaded(next(iter(peers)))
     if name not in points:
         near = difflib.get_close_matches(name, points, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(points)}"

@@ -8,6 +8,7 @@ from results.record import DeviceSample, RunRecord
 
 def device_notes(records: Sequence[RunRecord]) -> Iterator[str]:
     """Each once, over all timed runs of a case."""
+    yield from _wider_products(records)
     samples = [
         sample
         for record in records
@@ -23,6 +24,20 @@ def device_notes(records: Sequence[RunRecord]) -> Iterator[str]:
     if any(capped):
         share = sum(map(bool, capped)) / len(capped)
         yield f"note: the device's power limit ({_watts(limits)}) held its clock in {share:.0%} of the readings"
+
+
+def _wider_products(records: Sequence[RunRecord]) -> Iterator[str]:
+    """A recipe may keep more than the precision policy asks for, where that is faster."""
+    sessions = [record.measurement.session for record in records if record.measurement]
+    types = sorted({str(session.get("operand_dtype")) for session in sessions})
+    if (
+        records
+        and records[0].case.precision == "bf16-mixed"
+        and types
+        and types != ["bfloat16"]
+        and "None" not in types
+    ):
+        yield f"note: matrices were multiplied in {' and '.join(types)}, which keeps more than bf16-mixed asks for"
 
 
 def _values(samples: Iterable[DeviceSample], name: str) -> list[float]:
