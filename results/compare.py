@@ -101,9 +101,13 @@ def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
             groups.setdefault((side, *case_key(record)), []).append(record)
     labels = _labels(groups, len(sides) > 1)
     return [
-        summarise(label, records, parity_confirmed=is_confirmed(records, groups.values()))
+        summarise(label, records, parity_confirmed=_needs_other(records) and is_confirmed(records, groups.values()))
         for label, records in zip(labels, groups.values(), strict=True)
     ]
+
+
+def _needs_other(records: Sequence[RunRecord]) -> bool:
+    return any(record.reference is None for record in records)
 
 
 def _labels(groups: Mapping[tuple[str, ...], Sequence[RunRecord]], several_sides: bool) -> list[str]:

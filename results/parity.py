@@ -22,18 +22,21 @@ def is_confirmed(records: Sequence[RunRecord], cases: Iterable[Sequence[RunRecor
 
 def parity_gap(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> float:
     """Largest relative loss difference over the first steps of any measured runs of two cases; inf without any."""
-    mine, other = ([losses for record in side if (losses := _first_losses(record))] for side in (ours, theirs))
-    return max((_gap(one, two) for one in mine for two in other), default=math.inf)
+    mine, other = _by_step(ours), _by_step(theirs)
+    return max(map(_gap, mine, other)) if mine[0] and other[0] else math.inf
 
 
-def _first_losses(record: RunRecord) -> tuple[float | None, ...]:
-    measured = record.measurement
-    if record.provenance != "measured" or measured is None or not measured.windows:
-        return ()
-    return tuple(step.loss for step in measured.steps[:PARITY_STEPS])
+def _by_step(records: Sequence[RunRecord]) -> list[list[float | None]]:
+    """The losses of each of the first steps, of the measured runs that got there."""
+    timed = [r.measurement for r in records if r.provenance == "measured" and r.measurement and r.measurement.windows]
+    return [[run.steps[step].loss for run in timed if step < len(run.steps)] for step in range(PARITY_STEPS)]
 
 
 def _gap(ours: Sequence[float | None], theirs: Sequence[float | None]) -> float:
-    steps = min(len(ours), len(theirs))
-    true = [loss for loss in theirs[:steps] if loss is not None]
-    return max(deviations(ours[:steps], true), default=math.inf) if len(true) == steps else math.inf
+    """Largest deviation at one step: a loss is furthest from the smallest or the largest, so no pairs are tried."""
+    known = [loss for loss in ours if loss is not None]
+    true = [loss for loss in theirs if loss is not None]
+    if len(known) + len(true) < len(ours) + len(theirs):
+        return math.inf
+    ends = {min(known), max(known)} if known else set()
+    return max((apart for end in ends for apart in deviations([end] * len(true), true)), default=0.0)

@@ -20,7 +20,6 @@ from results.purchase_models import PURCHASE_MODELS
 from results.quantities import duration
 from results.run_length import LEFT_OUT, START_UP_SHARE, Running
 from results.stats import Interval
-from results.summary import gate_counts
 
 Format = Literal["table", "md", "json", "csv"]
 
@@ -176,7 +175,7 @@ def _lost_time(section: Section) -> str:
 
 def _gate_line(case: PricedCase) -> list[str]:
     """How many gates every run passed, and of the others in how many runs; none without a timed run."""
-    counts = gate_counts(case.summary.records)
+    counts = case.summary.gate_counts
     passed = [name for name, count in counts.items() if set(count) == {"pass"}]
     told = [f"{len(passed)} of {len(counts)} passed by every run"]
     for name in sorted(counts.keys() - passed):
@@ -277,7 +276,7 @@ def _case_data(case: PricedCase) -> dict[str, Any]:
         "usd_per_million_tokens": {model: asdict(cost) for model, cost in case.costs.items()},
         "no_cost": dict(case.missing),
         "idle": case.idle,
-        "gates": {name: dict(count) for name, count in gate_counts(summary.records).items()},
+        "gates": {name: dict(count) for name, count in summary.gate_counts.items()},
         "doubts": list(doubts(case)),
         "machine_seconds": case.machine_seconds,
         "problems": list(summary.problems),

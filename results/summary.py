@@ -4,7 +4,7 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from results.device_notes import device_notes
@@ -18,8 +18,11 @@ from results.gates import (
     waits_for_parity,
 )
 from results.peaks import MissingPeak, peak_flops
-from results.record import HEADLINE_CONVENTION, RunRecord
+from results.record import HEADLINE_CONVENTION, Gate, RunRecord
 from results.stats import Interval, host_mean_interval, mean_interval, stands_for_hosts
+
+Judged = tuple[RunRecord, Sequence[Gate]]
+"""A run and its gates, evaluated once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class CaseSummary:
     energy: Energy
     problems: tuple[str, ...]
     """Why runs failed or lost their rank, and which advisory gates did not pass."""
+    gate_counts: Mapping[str, Mapping[str, int]]
+    """Gate -> how many runs passed it, failed it, or could not tell; judged now."""
 
     @property
     def first(self) -> RunRecord:
@@ -67,8 +72,9 @@ def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: boo
     ``parity_confirmed``: another case's trajectory agrees, where there is no reference to hold against.
     """
     ordered = tuple(sorted(records, key=lambda record: (record.created_at, record.run_id)))
+    judged = [(record, evaluate(record)) for record in ordered]
     timed = [record for record in ordered if record.measurement and record.measurement.windows]
-    ranked = tuple(record for record in timed if is_ranked(record, parity_confirmed=parity_confirmed))
+    ranked = tuple(one for one, gates in judged if is_ranked(one, gates, parity_confirmed=parity_confirmed))
     shown = ranked or timed
     return CaseSummary(
         label=label,
@@ -83,20 +89,19 @@ def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: boo
         utilisation=_utilisation(shown),
         energy=_energy(shown),
         problems=(
-            *_problems(ordered, parity_confirmed),
+            *_problems(judged, parity_confirmed),
             *_hosts_note(ranked),
             *_devices_note(shown),
             *device_notes(shown),
         ),
+        gate_counts=_counted(judged),
     )
 
 
-def gate_counts(records: Iterable[RunRecord]) -> dict[str, Counter[str]]:
-    """Gate -> how many runs passed it, failed it, or could not tell; judged now."""
+def _counted(judged: Iterable[Judged]) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
-    for record in records:
-        for gate in evaluate(record):
-            counts.setdefault(gate.id, Counter())[gate.outcome] += 1
+    for gate in (gate for _, gates in judged for gate in gates):
+        counts.setdefault(gate.id, Counter())[gate.outcome] += 1
     return counts
 
 
@@ -275,23 +280,22 @@ def _devices_note(shown: Sequence[RunRecord]) -> Iterable[str]:
     yield f"note: tokens/s of {devices} together; {chip}{speed / case.world_size:,.0f} a device"
 
 
-def _problems(records: Sequence[RunRecord], parity_confirmed: bool) -> Iterable[str]:
-    lines: dict[str, int] = {}
-    for record in records:
-        for line in _problems_of(record, parity_confirmed):
-            lines[line] = lines.get(line, 0) + 1
+def _problems(judged: Iterable[Judged], parity_confirmed: bool) -> Iterable[str]:
+    lines: Counter[str] = Counter()
+    for record, gates in judged:
+        lines.update(_problems_of(record, gates, parity_confirmed))
     return (line if count == 1 else f"{line} ({count} runs)" for line, count in lines.items())
 
 
-def _problems_of(record: RunRecord, parity_confirmed: bool) -> Iterable[str]:
+def _problems_of(record: RunRecord, gates: Sequence[Gate], parity_confirmed: bool) -> Iterable[str]:
     if record.status != "ok":
         yield f"{record.status}: {record.reason}"
-    for gate in lost_by(record):
+    for gate in lost_by(record, gates):
         if not (parity_confirmed and waits_for_parity(record, gate)):
             yield f"no rank: gate {gate.id} {'failed' if gate.outcome == 'fail' else 'cannot tell'}: {gate.evidence}"
-    if [gate.outcome for gate in evaluate(record)] != [gate.outcome for gate in record.gates]:
+    if [gate.outcome for gate in gates] != [gate.outcome for gate in record.gates]:
         yield "note: judged again; the gates stored with the run say otherwise"
-    for gate in evaluate(record):
+    for gate in gates:
         if not gate.required and gate.outcome == "fail":
             yield f"note: gate {gate.id} failed"
 
