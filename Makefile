@@ -31,7 +31,7 @@ XLA_BOOTSTRAP = $(or $(shell for python in python3.13 python3.12 python3.11 pyth
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report prices doctor probe gpu test test-xla test-stand-in test-placeholders reliability lint clean
+.PHONY: help setup bench smoke compare report prices doctor probe gpu test test-xla test-stand-in test-placeholders scale reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -86,6 +86,10 @@ $(XLA_ENV)/ready: requirements/torch-xla-cpu.txt
 	@$(XLA_ENV)/bin/python -m pip install --quiet --no-deps -r requirements/torch-xla-cpu.txt
 	@$(XLA_ENV)/bin/python -m pip install --quiet -e . $(XLA_REST)
 	@touch $@
+
+scale: ## time a comparison of ten thousand made-up records: make scale ARGS=10000
+	@$(SETUP) $(TEST_EXTRAS)
+	@PYTHONPATH=tests $(RUN) scale $(ARGS)
 
 reliability: ## inject every fault a hundred times, fuzz longer, and write docs/reliability.md
 	@$(SETUP) $(TEST_EXTRAS)

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from results.costs import PricedCase
 from results.errors import ComparisonError
-from results.parity import MUTUAL_PARITY, is_confirmed, parity_gap
+from results.parity import MUTUAL_PARITY, confirmed_by_another, parity_gap
 from results.prices import PriceObservation
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval, host_ratio, paired_ratio, stands_for_hosts, welch_ratio
-from results.summary import CaseSummary, case_key, log_throughput, logs_by_host, machines, pilot_first, summarise
+from results.summary import CaseSummary, case_key, log_throughput, machines, pilot_first, summarise
 
 DEFAULT_MARGIN = 0.02
 """Cost differences below this share are not worth a decision."""
@@ -100,14 +100,11 @@ def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
         for record in sorted(records, key=lambda record: (record.place.case_index, record.created_at)):
             groups.setdefault((side, *case_key(record)), []).append(record)
     labels = _labels(groups, len(sides) > 1)
+    confirmed = confirmed_by_another(list(groups.values()))
     return [
-        summarise(label, records, parity_confirmed=_needs_other(records) and is_confirmed(records, groups.values()))
-        for label, records in zip(labels, groups.values(), strict=True)
+        summarise(label, records, parity_confirmed=tracked)
+        for label, records, tracked in zip(labels, groups.values(), confirmed, strict=True)
     ]
-
-
-def _needs_other(records: Sequence[RunRecord]) -> bool:
-    return any(record.reference is None for record in records)
 
 
 def _labels(groups: Mapping[tuple[str, ...], Sequence[RunRecord]], several_sides: bool) -> list[str]:
@@ -212,7 +209,7 @@ def throughput_ratio(ours: CaseSummary, theirs: CaseSummary) -> Interval:
         ordered, pilot = pilot_first(mine[key] for key in common)
         turns = [other[_round(record)] for record in ordered]
         return paired_ratio(_logs(ordered), _logs(turns), pilot)
-    hosts = logs_by_host(ours.ranked), logs_by_host(theirs.ranked)
+    hosts = [*ours.logs_by_host.values()], [*theirs.logs_by_host.values()]
     if all(map(stands_for_hosts, hosts)):
         return host_ratio(*hosts)
     (mine_first, pilot), (other_first, others_pilot) = (pilot_first(side.values()) for side in (mine, other))
@@ -244,7 +241,7 @@ def why_not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
 
 def on_one_machine(ours: CaseSummary, theirs: CaseSummary) -> bool:
     """Whether both were measured on the same machine, so that its price cancels."""
-    return machines(ours.ranked) == machines(theirs.ranked)
+    return ours.logs_by_host.keys() == theirs.logs_by_host.keys()
 
 
 def _judge(baseline: PricedCase, case: PricedCase, basis: str, ratio: Interval, margin: float) -> Comparison:
@@ -304,7 +301,7 @@ def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:
         return "" if took_turns else "; they did not take turns, so a change of the machine in between counts as theirs"
     if ratio.unit == "hosts":
         return "; about these types of machine, as far as these hosts are drawn at random from them"
-    which = "these two machines" if len(machines((*baseline.ranked, *case.ranked))) == 2 else "these machines"
+    which = "these two machines" if len(baseline.logs_by_host | case.logs_by_host) == 2 else "these machines"
     return f"; about {which}, with {HOST_ALLOWANCE:.0%} allowed for others of their type"
 
 

@@ -1,9 +1,8 @@
 """Loss trajectories held against each other, where no float64 reference exists."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from results.gates import deviations
 from results.record import RunRecord
 
 PARITY_STEPS = 20
@@ -13,30 +12,43 @@ MUTUAL_PARITY = {"fp32": 2e-5, "bf16-mixed": 1e-2, "fp64": 1e-10, "bf16-emulated
 """Largest relative difference of two loss trajectories, by precision policy."""
 
 
-def is_confirmed(records: Sequence[RunRecord], cases: Iterable[Sequence[RunRecord]]) -> bool:
-    """Whether another case of the same work tracks these runs, step by step."""
-    work = records[0].case
-    others = [case for case in cases if case is not records and case[0].case.digest == work.digest]
-    return any(parity_gap(records, other) <= MUTUAL_PARITY[work.precision] for other in others)
+Envelope = Sequence[tuple[float, float]]
+"""The smallest and the largest loss of several runs at each step; infinite where one is not a number."""
+
+
+def confirmed_by_another(cases: Sequence[Sequence[RunRecord]]) -> list[bool]:
+    """Of each case without a reference: whether another of the same work tracks its runs, step by step."""
+    waiting = [any(record.reference is None for record in case) for case in cases]
+    works = [case[0].case.digest for case in cases]
+    wanted = {work for work, waits in zip(works, waiting, strict=True) if waits}
+    envelopes = [_envelope(case) if work in wanted else () for case, work in zip(cases, works, strict=True)]
+
+    def tracked(one: int) -> bool:
+        limit = MUTUAL_PARITY[cases[one][0].case.precision]
+        others = (other for other, work in enumerate(works) if work == works[one] and other != one)
+        return any(_gap(envelopes[one], envelopes[other]) <= limit for other in others)
+
+    return [waits and tracked(one) for one, waits in enumerate(waiting)]
 
 
 def parity_gap(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> float:
     """Largest relative loss difference over the first steps of any measured runs of two cases; inf without any."""
-    mine, other = _by_step(ours), _by_step(theirs)
-    return max(map(_gap, mine, other)) if mine[0] and other[0] else math.inf
+    return _gap(_envelope(ours), _envelope(theirs))
 
 
-def _by_step(records: Sequence[RunRecord]) -> list[list[float | None]]:
-    """The losses of each of the first steps, of the measured runs that got there."""
+def _envelope(records: Sequence[RunRecord]) -> Envelope:
+    """Of the measured runs; a step that none of them reached is not in it."""
     timed = [r.measurement for r in records if r.provenance == "measured" and r.measurement and r.measurement.windows]
-    return [[run.steps[step].loss for run in timed if step < len(run.steps)] for step in range(PARITY_STEPS)]
+    reached = ([run.steps[step].loss for run in timed if step < len(run.steps)] for step in range(PARITY_STEPS))
+    numbers = ([math.inf if loss is None else loss for loss in losses] for losses in reached if losses)
+    return [(min(losses), max(losses)) for losses in numbers]
 
 
-def _gap(ours: Sequence[float | None], theirs: Sequence[float | None]) -> float:
-    """Largest deviation at one step: a loss is furthest from the smallest or the largest, so no pairs are tried."""
-    known = [loss for loss in ours if loss is not None]
-    true = [loss for loss in theirs if loss is not None]
-    if len(known) + len(true) < len(ours) + len(theirs):
-        return math.inf
-    ends = {min(known), max(known)} if known else set()
-    return max((apart for end in ends for apart in deviations([end] * len(true), true)), default=0.0)
+def _gap(ours: Envelope, theirs: Envelope) -> float:
+    """No pair of runs is further apart than two ends, since a cross-entropy, and so a true loss, is above zero."""
+    pairs = ((one, true) for mine, other in zip(ours, theirs, strict=False) for one in mine for true in other)
+    return max((_apart(one, true) for one, true in pairs), default=math.inf)
+
+
+def _apart(one: float, true: float) -> float:
+    return abs(one - true) / true if 0 < true < math.inf else math.inf

@@ -6,6 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from results.device_notes import device_notes
 from results.energy import Energy, energy_of_windows
@@ -35,7 +36,7 @@ class Utilisation:
     """The same over what matrix products alone reached on a device of the run; None where nobody probed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseSummary:
     """One case: the same workload, backend, recipe and host, or hosts of one type; all its runs."""
 
@@ -57,13 +58,18 @@ class CaseSummary:
     energy: Energy
     problems: tuple[str, ...]
     """Why runs failed or lost their rank, and which advisory gates did not pass."""
-    gate_counts: Mapping[str, Mapping[str, int]]
+    gate_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Gate -> how many runs passed it, failed it, or could not tell; judged now."""
 
     @property
     def first(self) -> RunRecord:
         """Any record of the case: workload, backend, recipe, kind of machine and packages are the same in all."""
         return self.records[0]
+
+    @cached_property
+    def logs_by_host(self) -> dict[tuple[str, ...], list[float]]:
+        """Machine -> the statistics of its ranked runs; kept, because a baseline is held against many cases."""
+        return logs_by_host(self.ranked)
 
 
 def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: bool = False) -> CaseSummary:
@@ -148,17 +154,17 @@ def machines(records: Iterable[RunRecord]) -> set[tuple[str, ...]]:
     return {machine_key(record) for record in records}
 
 
-def logs_by_host(records: Iterable[RunRecord]) -> list[list[float]]:
-    """The runs' statistics, host by host."""
+def logs_by_host(records: Iterable[RunRecord]) -> dict[tuple[str, ...], list[float]]:
+    """Machine -> the statistics of its runs."""
     hosts: dict[tuple[str, ...], list[float]] = {}
     for record in records:
         hosts.setdefault(machine_key(record), []).append(log_throughput(record))
-    return list(hosts.values())
+    return hosts
 
 
 def throughput_interval(ranked: Sequence[RunRecord]) -> Interval:
     """Tokens per second of the runs of one case: of its machine, or of the type where several hosts ran it."""
-    hosts = logs_by_host(ranked)
+    hosts = [*logs_by_host(ranked).values()]
     if stands_for_hosts(hosts):
         return host_mean_interval(hosts)
     ordered, pilot = pilot_first(ranked)
@@ -265,7 +271,7 @@ def _energy(records: Sequence[RunRecord]) -> Energy:
 
 def _hosts_note(ranked: Sequence[RunRecord]) -> Iterable[str]:
     """How far the hosts of a case are apart, which its one row does not show."""
-    means = [math.exp(statistics.fmean(logs)) for logs in logs_by_host(ranked)]
+    means = [math.exp(statistics.fmean(logs)) for logs in logs_by_host(ranked).values()]
     if len(means) > 1:
         yield f"note: means of its {len(means)} hosts: {', '.join(f'{mean:,.0f}' for mean in sorted(means))} tokens/s"
 
