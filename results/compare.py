@@ -18,7 +18,7 @@ from results.parity import MUTUAL_PARITY, confirmed_by_another, parity_gap
 from results.prices import PriceObservation
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval, host_ratio, paired_ratio, stands_for_hosts, welch_ratio
-from results.summary import CaseSummary, case_key, log_throughput, machines, pilot_first, summarise
+from results.summary import CaseSummary, Turn, case_key, machines, pilot_first, summarise
 
 DEFAULT_MARGIN = 0.02
 """Cost differences below this share are not worth a decision."""
@@ -203,11 +203,11 @@ def throughput_ratio(ours: CaseSummary, theirs: CaseSummary) -> Interval:
 
     Welch takes the means of hosts where each side has several, else the runs.
     """
-    mine, other = ({_round(r): r for r in side.ranked} for side in (ours, theirs))
+    mine, other = ours.turns, theirs.turns
     common = sorted(mine.keys() & other.keys())
     if {sitting for sitting, _ in mine} == {sitting for sitting, _ in other} and len(common) >= FEWEST_RUNS:
         ordered, pilot = pilot_first(mine[key] for key in common)
-        turns = [other[_round(record)] for record in ordered]
+        turns = [other[turn.round] for turn in ordered]
         return paired_ratio(_logs(ordered), _logs(turns), pilot)
     hosts = [*ours.logs_by_host.values()], [*theirs.logs_by_host.values()]
     if all(map(stands_for_hosts, hosts)):
@@ -216,14 +216,8 @@ def throughput_ratio(ours: CaseSummary, theirs: CaseSummary) -> Interval:
     return welch_ratio(_logs(mine_first), _logs(other_first), (pilot, others_pilot))
 
 
-def _logs(records: Iterable[RunRecord]) -> list[float]:
-    return [log_throughput(record) for record in records]
-
-
-def _round(record: RunRecord) -> tuple[tuple[str, str, str], int]:
-    """The suite on one boot of one host, and the round: what runs must share to have taken turns."""
-    environment = record.environment
-    return (record.place.suite_id, environment.host_id, environment.boot_id), record.place.round
+def _logs(turns: Iterable[Turn]) -> list[float]:
+    return [turn.log for turn in turns]
 
 
 def why_not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
@@ -235,7 +229,7 @@ def why_not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
             return f"{side.label} has no ranked run"
     if all(record.reference is not None for side in (ours, theirs) for record in side.ranked):
         return None
-    gap, limit = parity_gap(ours.ranked, theirs.ranked), MUTUAL_PARITY[ours.first.case.precision]
+    gap, limit = parity_gap(ours.envelope, theirs.envelope), MUTUAL_PARITY[ours.first.case.precision]
     return None if gap <= limit else f"the two loss trajectories part by {gap:.1e}, limit {limit:.0e}"
 
 

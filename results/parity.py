@@ -21,31 +21,29 @@ def confirmed_by_another(cases: Sequence[Sequence[RunRecord]]) -> list[bool]:
     waiting = [any(record.reference is None for record in case) for case in cases]
     works = [case[0].case.digest for case in cases]
     wanted = {work for work, waits in zip(works, waiting, strict=True) if waits}
-    envelopes = [_envelope(case) if work in wanted else () for case, work in zip(cases, works, strict=True)]
+    envelopes = [envelope(case) if work in wanted else () for case, work in zip(cases, works, strict=True)]
 
     def tracked(one: int) -> bool:
         limit = MUTUAL_PARITY[cases[one][0].case.precision]
         others = (other for other, work in enumerate(works) if work == works[one] and other != one)
-        return any(_gap(envelopes[one], envelopes[other]) <= limit for other in others)
+        return any(parity_gap(envelopes[one], envelopes[other]) <= limit for other in others)
 
     return [waits and tracked(one) for one, waits in enumerate(waiting)]
 
 
-def parity_gap(ours: Sequence[RunRecord], theirs: Sequence[RunRecord]) -> float:
-    """Largest relative loss difference over the first steps of any measured runs of two cases; inf without any."""
-    return _gap(_envelope(ours), _envelope(theirs))
-
-
-def _envelope(records: Sequence[RunRecord]) -> Envelope:
-    """Of the measured runs; a step that none of them reached is not in it."""
+def envelope(records: Sequence[RunRecord]) -> Envelope:
+    """Of the measured runs over their first steps; a step that none of them reached is not in it."""
     timed = [r.measurement for r in records if r.provenance == "measured" and r.measurement and r.measurement.windows]
     reached = ([run.steps[step].loss for run in timed if step < len(run.steps)] for step in range(PARITY_STEPS))
     numbers = ([math.inf if loss is None else loss for loss in losses] for losses in reached if losses)
     return [(min(losses), max(losses)) for losses in numbers]
 
 
-def _gap(ours: Envelope, theirs: Envelope) -> float:
-    """No pair of runs is further apart than two ends, since a cross-entropy, and so a true loss, is above zero."""
+def parity_gap(ours: Envelope, theirs: Envelope) -> float:
+    """Largest relative loss difference over the first steps of any runs of two cases; inf without any.
+
+    No pair of runs is further apart than two ends, since a cross-entropy, and so a true loss, is above zero.
+    """
     pairs = ((one, true) for mine, other in zip(ours, theirs, strict=False) for one in mine for true in other)
     return max((_apart(one, true) for one, true in pairs), default=math.inf)
 

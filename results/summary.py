@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from results.device_notes import device_notes
 from results.energy import Energy, energy_of_windows
@@ -18,9 +19,24 @@ from results.gates import (
     tokens_per_second,
     waits_for_parity,
 )
+from results.parity import Envelope, envelope
 from results.peaks import MissingPeak, peak_flops
 from results.record import HEADLINE_CONVENTION, Gate, RunRecord
 from results.stats import Interval, host_mean_interval, mean_interval, stands_for_hosts
+
+Round = tuple[tuple[str, str, str], int]
+"""The suite on one boot of one host, and the round: what runs must share to have taken turns."""
+
+
+class Turn(NamedTuple):
+    """One run, as far as a ratio needs it."""
+
+    round: Round
+    log: float
+    """Of tokens per second."""
+    planned: bool
+    """By a pilot, whose spread decided that it be made."""
+
 
 Judged = tuple[RunRecord, Sequence[Gate]]
 """A run and its gates, evaluated once."""
@@ -66,10 +82,22 @@ class CaseSummary:
         """Any record of the case: workload, backend, recipe, kind of machine and packages are the same in all."""
         return self.records[0]
 
+    # Kept, because a baseline is held against many cases:
+
+    @cached_property
+    def turns(self) -> dict[Round, Turn]:
+        """The statistics of the ranked runs, by the round in which they were made."""
+        return {turn.round: turn for turn in map(turn_of, self.ranked)}
+
     @cached_property
     def logs_by_host(self) -> dict[tuple[str, ...], list[float]]:
-        """Machine -> the statistics of its ranked runs; kept, because a baseline is held against many cases."""
+        """Machine -> the statistics of its ranked runs."""
         return logs_by_host(self.ranked)
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        """Between which losses the ranked runs lie, step by step."""
+        return envelope(self.ranked)
 
 
 def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: bool = False) -> CaseSummary:
@@ -167,14 +195,21 @@ def throughput_interval(ranked: Sequence[RunRecord]) -> Interval:
     hosts = [*logs_by_host(ranked).values()]
     if stands_for_hosts(hosts):
         return host_mean_interval(hosts)
-    ordered, pilot = pilot_first(ranked)
-    return mean_interval([log_throughput(record) for record in ordered], pilot)
+    ordered, pilot = pilot_first(map(turn_of, ranked))
+    return mean_interval([turn.log for turn in ordered], pilot)
 
 
-def pilot_first(records: Iterable[RunRecord]) -> tuple[list[RunRecord], int | None]:
+def turn_of(record: RunRecord) -> Turn:
+    """A run's statistic and its place."""
+    environment, place = record.environment, record.place
+    sitting = place.suite_id, environment.host_id, environment.boot_id
+    return Turn((sitting, place.round), log_throughput(record), _was_planned_by_a_pilot(record))
+
+
+def pilot_first(turns: Iterable[Turn]) -> tuple[list[Turn], int | None]:
     """The runs, those first whose number was declared, and how many these are; None if no pilot decided on others."""
-    ordered = sorted(records, key=_was_planned_by_a_pilot)
-    planned = sum(map(_was_planned_by_a_pilot, ordered))
+    ordered = sorted(turns, key=lambda turn: turn.planned)
+    planned = sum(turn.planned for turn in ordered)
     return ordered, len(ordered) - planned if planned else None
 
 
