@@ -32,6 +32,7 @@ on average among GPUs of one model in a cluster: Sinha et al., SC22); then only 
 """
 
 Verdict = Literal["better", "worse", "equal", "undecided", "none"]
+CheckOutcome = Literal["held", "broken", "undecided"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,20 @@ class BreakEven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What became of one threshold that the reader set, for one case: results/thresholds.py."""
+
+    threshold: str
+    case: str | None
+    """None: no other side has the baseline's case."""
+    baseline: str
+    outcome: CheckOutcome
+    ratio: Interval | None
+    """Of the threshold's metric, case over baseline."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """All cases of one workload."""
 
@@ -88,6 +103,8 @@ class Section:
     """What else the compared cases differ in."""
     break_evens: tuple["BreakEven", ...] = ()
     """At which prices the compared cases of different machines tie."""
+    checks: tuple[Check, ...] = ()
+    """What became of the reader's thresholds."""
 
 
 def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:

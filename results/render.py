@@ -40,7 +40,10 @@ def print_sections(sections: Sequence[Section], console: Console) -> None:
         console.print(Text(plain(title(section)), style="bold"))
         _print_rows([[plain(cell) for cell in row] for row in rows(section)], console)
         for line in verdict_lines(section) + note_lines(section):
-            console.print(Text(f"  {plain(line)}"), soft_wrap=not console.is_terminal)
+            text = Text(f"  {plain(line)}")
+            text.highlight_regex(r"(?<=^  )(BETTER|HELD)\b", "green")
+            text.highlight_regex(r"(?<=^  )(WORSE|BROKEN)\b", "red")
+            console.print(text, soft_wrap=not console.is_terminal)
         console.print()
 
 
@@ -140,9 +143,10 @@ def _ratio(ratio: Interval | None) -> str:
 
 
 def verdict_lines(section: Section) -> list[str]:
-    """One sentence a comparison, and at which prices it would turn."""
+    """One sentence a comparison, at which prices it would turn, and what became of the reader's thresholds."""
     verdicts = [f"{comparison.verdict.upper()}: {comparison.sentence}" for comparison in section.comparisons]
-    return [*verdicts, *break_even_lines(section)]
+    checks = [f"{check.outcome.upper()}: {check.sentence}" for check in section.checks]
+    return [*verdicts, *break_even_lines(section), *checks]
 
 
 def note_lines(section: Section) -> list[str]:
@@ -253,6 +257,7 @@ def _section_data(section: Section) -> dict[str, Any]:
         "comparisons": [asdict(comparison) for comparison in section.comparisons],
         "circumstances": list(section.circumstances),
         "break_evens": [asdict(one) for one in section.break_evens],
+        "thresholds": [asdict(check) for check in section.checks],
     }
 
 
