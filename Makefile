@@ -1,7 +1,7 @@
 # One documented command per target; `make` alone lists them. Variables, given after `make` and never taken
 # from the environment, where a PYTHON may stand for something else:
 #   PYTHON=/path/to/python   use that existing environment (a vendor's) instead of .venv
-#   SUITE=name               another suite for `make bench`
+#   SUITE=name               another suite for `make bench` and `make bench-pytest`
 #   ARGS="..."               anything more for the command behind the target
 
 PYTHON :=
@@ -34,7 +34,7 @@ PEERS_ENV := .cache/peers
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke compare report prices doctor probe gpu peers test test-xla test-stand-in test-placeholders reliability lint clean
+.PHONY: help setup bench smoke bench-pytest compare report prices doctor probe gpu peers test test-xla test-stand-in test-placeholders scale reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -50,6 +50,10 @@ bench: ## measure on this machine: every backend that it has, one suite
 smoke: ## the smallest suite: does everything run, and is it valid?
 	@$(SETUP) $(BENCH_EXTRAS)
 	@$(RUN) bench bench --suite smoke --strict --again $(ARGS)
+
+bench-pytest: ## the same as pytest-benchmark's benchmarks: make bench-pytest SUITE=cpu ARGS="--benchmark-autosave"
+	@$(SETUP) $(BENCH_EXTRAS),test
+	@$(RUN) pytest bench $(if $(SUITE),--suite $(SUITE)) $(ARGS)
 
 compare: ## compare records: make compare ARGS="A B"
 	@$(SETUP) report
@@ -103,6 +107,10 @@ $(PEERS_ENV)/ready: requirements/peers.txt
 	  >"$$("$(PEERS_ENV)/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/fairchip.pth"
 	@"$(PEERS_ENV)/bin/python" -m pip install --quiet -r requirements/peers.txt
 	@touch $@
+
+scale: ## time a comparison of ten thousand made-up records: make scale ARGS=10000
+	@$(SETUP) $(TEST_EXTRAS)
+	@PYTHONPATH=tests $(RUN) scale $(ARGS)
 
 reliability: ## inject every fault a hundred times, fuzz longer, and write docs/reliability.md
 	@$(SETUP) $(TEST_EXTRAS)

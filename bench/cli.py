@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bench.compare_command import compare
 from bench.money_commands import app as money_commands
 from bench.options import (
     AgainOption,
@@ -256,39 +257,13 @@ def probe(
     raise typer.Exit(print_probes(backend, policy))
 
 
-@app.command(
+app.command(
     epilog=examples(
         "fairchip compare results/runs/A results/runs/B",
         "fairchip compare results/runs/A results/runs/B --instance c8i.2xlarge --format md",
+        "fairchip compare results/runs/A results/runs/B --fail-on usd_per_mtok:5% --fail-on tokens_per_second:3%",
     )
-)
-def compare(
-    sides: Annotated[
-        list[Path], typer.Argument(metavar="RECORDS", help="Record files or folders; one: against published ones.")
-    ],
-    instance: InstanceOption = None,
-    region: RegionOption = None,
-    usd_per_hour: UsdOption = None,
-    as_of: AsOfOption = None,
-    files: PricesOption = None,
-    discount: DiscountOption = None,
-    goodput: GoodputOption = 1.0,
-    margin: MarginOption = 0.02,
-    format_: FormatOption = "table",
-) -> None:
-    """Hold records against each other; the first is the baseline.
-
-    One side alone is held against the published records of the same work.
-    """
-    from bench.comparing import price_choice, print_comparison, side_names
-    from results.published import published_like
-    from results.store import load_all
-
-    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount, goodput)
-    records = {name: load_all([side]) for name, side in zip(side_names(sides), sides, strict=True)}
-    if len(records) == 1:
-        records = {"published": published_like(next(iter(records.values()))), **records}
-    print_comparison(records, choice, margin, format_)
+)(compare)
 
 
 @app.command(

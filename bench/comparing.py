@@ -6,12 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.entry import say
 from bench.errors import UsageError
 from results.costs import PriceChoice, require_usable
 from results.own_prices import parse_discounts
 from results.record import RunRecord
 from results.render import Format, as_json, markdown, print_sections
 from results.report import make_sections
+from results.thresholds import Threshold, with_checks
 
 
 def price_choice(
@@ -55,26 +57,43 @@ def chosen_day(as_of: str | None) -> date:
 
 
 def print_comparison(
-    sides: Mapping[str, Sequence[RunRecord]], choice: PriceChoice, margin: float, format_: Format
-) -> None:
-    """The comparison on standard output.
+    sides: Mapping[str, Sequence[RunRecord]],
+    choice: PriceChoice,
+    margin: float,
+    format_: Format,
+    thresholds: Sequence[Threshold] = (),
+) -> bool:
+    """The comparison on standard output; whether every threshold stands, held or undecided.
+
+    A table of runs has no place for thresholds: there they are said on standard error.
 
     Raises:
         ResultsError: the sides cannot be compared, or a price cannot be used.
     """
+    if format_ == "csv" and not thresholds:
+        _print_runs(sides)
+        return True
+    sections = with_checks(make_sections(sides, choice, margin), thresholds, sides)
+    checks = [check for section in sections for check in section.checks]
     if format_ == "csv":
-        from results.frame import run_frame
-
-        print(run_frame([record for records in sides.values() for record in records]).to_csv(index=False), end="")
-        return
-    sections = make_sections(sides, choice, margin)
-    if format_ == "json":
+        _print_runs(sides)
+        for check in checks:
+            say(f"{check.outcome.upper()}: {check.sentence}")
+    elif format_ == "json":
         print(as_json(sections))
     elif format_ == "md":
         print(markdown(sections))
     else:
         console = Console()
         print_sections(sections, console if console.is_terminal else Console(width=100))
+    return all(check.outcome != "broken" for check in checks)
+
+
+def _print_runs(sides: Mapping[str, Sequence[RunRecord]]) -> None:
+    """A row a run."""
+    from results.frame import run_frame
+
+    print(run_frame([record for records in sides.values() for record in records]).to_csv(index=False), end="")
 
 
 def side_names(sides: Sequence[Path]) -> list[str]:

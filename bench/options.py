@@ -27,7 +27,8 @@ MarginOption = Annotated[
     typer.Option("--margin", min=0.0, max=1.0, help="Cost differences below this share decide nothing."),
 ]
 FormatOption = Annotated[
-    Literal["table", "md", "json", "csv"], typer.Option("--format", help="How to print the comparison.")
+    Literal["table", "md", "json", "csv"],
+    typer.Option("--format", help="The comparison; csv: a row a run."),
 ]
 OutOption = Annotated[
     Path | None,

@@ -4,13 +4,16 @@ The same workers, windows and gates as for any case. Each peer runs twice: in th
 is what a ratio of steps means, and as shipped, which is what its users get.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+import bench.entry
 from backends.registry import availability
 from bench.comparing import price_choice
+from bench.folders import RUNS_FOLDER
 from bench.measuring import Wish, measure_and_compare
 from bench.plan import Case, MeasurePlan
 from bench.schedule import Campaign
@@ -47,7 +50,7 @@ def peers(
         plan=plan,
         runs=runs,
         cold_starts=1,
-        folder=Path(),
+        folder=RUNS_FOLDER,
     )
     choice = price_choice(None, None, None, None, None, None)
     raise typer.Exit(measure_and_compare(campaign, Wish(choice=choice, margin=DEFAULT_MARGIN, out=out, again=again)))
@@ -61,4 +64,4 @@ def peer_cases(workload: Workload, device: str, without: tuple[str, ...] = ()) -
 
 
 if __name__ == "__main__":
-    app()
+    sys.exit(bench.entry.run(app))

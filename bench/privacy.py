@@ -6,7 +6,7 @@ whoever's it is (`bench.private_shapes`). Scrubbing twice changes nothing, and t
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Self
 
 from pydantic import BaseModel
@@ -102,15 +102,17 @@ class Scrubber:
         if isinstance(content, str) and not (_VERSION_FIELD.search(path) and _VERSION.fullmatch(content)):
             return self.tail(content)
         if isinstance(content, BaseModel):
-            fields = type(content).model_fields
-            return content.model_copy(update={name: self._field(content, name, path) for name in fields})
+            names = type(content).model_fields
+            return content.model_copy(update={name: self._field(content, name, path) for name in names})
+        if is_dataclass(content) and not isinstance(content, type):
+            return replace(content, **{f.name: self._field(content, f.name, path) for f in fields(content)})
         if isinstance(content, dict):
             return {self.tail(key): self._entry(key, value, path) for key, value in content.items()}
         if isinstance(content, list | tuple):
             return type(content)(self.content(item, path) for item in content)
         return content
 
-    def _field(self, model: BaseModel, name: str, path: str) -> Any:
+    def _field(self, model: object, name: str, path: str) -> Any:
         path, value = _below(path, name), getattr(model, name)
         return value if path in EXACT else self.content(value, path)
 

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 from results.costs import PricedCase
 from results.errors import ComparisonError
-from results.parity import MUTUAL_PARITY, is_confirmed, parity_gap
+from results.parity import MUTUAL_PARITY, confirmed_by_another, parity_gap
 from results.prices import PriceObservation
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval, host_ratio, paired_ratio, stands_for_hosts, welch_ratio
-from results.summary import CaseSummary, case_key, log_throughput, logs_by_host, machines, pilot_first, summarise
+from results.summary import CaseSummary, Turn, case_key, machines, pilot_first, summarise
 
 DEFAULT_MARGIN = 0.02
 """Cost differences below this share are not worth a decision."""
@@ -32,6 +32,7 @@ on average among GPUs of one model in a cluster: Sinha et al., SC22); then only 
 """
 
 Verdict = Literal["better", "worse", "equal", "undecided", "none"]
+CheckOutcome = Literal["held", "broken", "undecided"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,20 @@ class BreakEven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What became of one threshold that the reader set, for one case: results/thresholds.py."""
+
+    threshold: str
+    case: str | None
+    """None: no other side has the baseline's case."""
+    baseline: str
+    outcome: CheckOutcome
+    ratio: Interval | None
+    """Of the threshold's metric, case over baseline."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """All cases of one workload."""
 
@@ -88,6 +103,8 @@ class Section:
     """What else the compared cases differ in."""
     break_evens: tuple["BreakEven", ...] = ()
     """At which prices the compared cases of different machines tie."""
+    checks: tuple[Check, ...] = ()
+    """What became of the reader's thresholds."""
 
 
 def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
@@ -100,9 +117,10 @@ def group_cases(sides: Mapping[str, Sequence[RunRecord]]) -> list[CaseSummary]:
         for record in sorted(records, key=lambda record: (record.place.case_index, record.created_at)):
             groups.setdefault((side, *case_key(record)), []).append(record)
     labels = _labels(groups, len(sides) > 1)
+    confirmed = confirmed_by_another(list(groups.values()))
     return [
-        summarise(label, records, parity_confirmed=is_confirmed(records, groups.values()))
-        for label, records in zip(labels, groups.values(), strict=True)
+        summarise(label, records, parity_confirmed=tracked)
+        for label, records, tracked in zip(labels, groups.values(), confirmed, strict=True)
     ]
 
 
@@ -202,27 +220,21 @@ def throughput_ratio(ours: CaseSummary, theirs: CaseSummary) -> Interval:
 
     Welch takes the means of hosts where each side has several, else the runs.
     """
-    mine, other = ({_round(r): r for r in side.ranked} for side in (ours, theirs))
+    mine, other = ours.turns, theirs.turns
     common = sorted(mine.keys() & other.keys())
     if {sitting for sitting, _ in mine} == {sitting for sitting, _ in other} and len(common) >= FEWEST_RUNS:
         ordered, pilot = pilot_first(mine[key] for key in common)
-        turns = [other[_round(record)] for record in ordered]
+        turns = [other[turn.round] for turn in ordered]
         return paired_ratio(_logs(ordered), _logs(turns), pilot)
-    hosts = logs_by_host(ours.ranked), logs_by_host(theirs.ranked)
+    hosts = [*ours.logs_by_host.values()], [*theirs.logs_by_host.values()]
     if all(map(stands_for_hosts, hosts)):
         return host_ratio(*hosts)
     (mine_first, pilot), (other_first, others_pilot) = (pilot_first(side.values()) for side in (mine, other))
     return welch_ratio(_logs(mine_first), _logs(other_first), (pilot, others_pilot))
 
 
-def _logs(records: Iterable[RunRecord]) -> list[float]:
-    return [log_throughput(record) for record in records]
-
-
-def _round(record: RunRecord) -> tuple[tuple[str, str, str], int]:
-    """The suite on one boot of one host, and the round: what runs must share to have taken turns."""
-    environment = record.environment
-    return (record.place.suite_id, environment.host_id, environment.boot_id), record.place.round
+def _logs(turns: Iterable[Turn]) -> list[float]:
+    return [turn.log for turn in turns]
 
 
 def why_not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
@@ -234,13 +246,13 @@ def why_not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
             return f"{side.label} has no ranked run"
     if all(record.reference is not None for side in (ours, theirs) for record in side.ranked):
         return None
-    gap, limit = parity_gap(ours.ranked, theirs.ranked), MUTUAL_PARITY[ours.first.case.precision]
+    gap, limit = parity_gap(ours.envelope, theirs.envelope), MUTUAL_PARITY[ours.first.case.precision]
     return None if gap <= limit else f"the two loss trajectories part by {gap:.1e}, limit {limit:.0e}"
 
 
 def on_one_machine(ours: CaseSummary, theirs: CaseSummary) -> bool:
     """Whether both were measured on the same machine, so that its price cancels."""
-    return machines(ours.ranked) == machines(theirs.ranked)
+    return ours.logs_by_host.keys() == theirs.logs_by_host.keys()
 
 
 def _judge(baseline: PricedCase, case: PricedCase, basis: str, ratio: Interval, margin: float) -> Comparison:
@@ -300,7 +312,7 @@ def _caveat(baseline: CaseSummary, case: CaseSummary, ratio: Interval) -> str:
         return "" if took_turns else "; they did not take turns, so a change of the machine in between counts as theirs"
     if ratio.unit == "hosts":
         return "; about these types of machine, as far as these hosts are drawn at random from them"
-    which = "these two machines" if len(machines((*baseline.ranked, *case.ranked))) == 2 else "these machines"
+    which = "these two machines" if len(baseline.logs_by_host | case.logs_by_host) == 2 else "these machines"
     return f"; about {which}, with {HOST_ALLOWANCE:.0%} allowed for others of their type"
 
 

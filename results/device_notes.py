@@ -28,16 +28,9 @@ def device_notes(records: Sequence[RunRecord]) -> Iterator[str]:
 
 def _wider_products(records: Sequence[RunRecord]) -> Iterator[str]:
     """A recipe may keep more than the precision policy asks for, where that is faster."""
-    sessions = [record.measurement.session for record in records if record.measurement]
-    types = sorted({str(session.get("operand_dtype")) for session in sessions})
-    if (
-        records
-        and records[0].case.precision == "bf16-mixed"
-        and types
-        and types != ["bfloat16"]
-        and "None" not in types
-    ):
-        yield f"note: matrices were multiplied in {' and '.join(types)}, which keeps more than bf16-mixed asks for"
+    mixed = [record.measurement for record in records if record.measurement and record.case.precision == "bf16-mixed"]
+    if any(measured.session.get("operand_dtype") == "float32" for measured in mixed):
+        yield "note: matrices were multiplied in float32, which keeps more than bf16-mixed asks for"
 
 
 def _values(samples: Iterable[DeviceSample], name: str) -> list[float]:

@@ -4,6 +4,7 @@ A bound is far beyond anything real; what is outside was written in another unit
 """
 
 import json
+import math
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, FailFast, Field, JsonValue
@@ -15,12 +16,22 @@ OVERLAP_SECONDS = 1e-6
 """By how much a window may seem to begin before the last one ends: more than rounding, less than a step."""
 
 
+_NOT_FINITE = "holds NaN, Infinity or a number beyond reason"
+
+
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
     """Refuse NaN and Infinity at any depth: they are no JSON, and no comparison with them holds."""
     try:
         json.dumps(values, allow_nan=False)
     except ValueError:
-        raise ValueError("holds NaN, Infinity or a number beyond reason") from None
+        raise ValueError(_NOT_FINITE) from None
+    return values
+
+
+def _finite_scalars(values: dict[str, Any]) -> dict[str, Any]:
+    """The same of a table without tables in it, which a record may hold hundreds of."""
+    if any(isinstance(value, float) and not math.isfinite(value) for value in values.values()):
+        raise ValueError(_NOT_FINITE)
     return values
 
 
@@ -43,7 +54,7 @@ Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 WindowSeconds = Annotated[float, Field(ge=1e-9, le=LONGEST_SECONDS, allow_inf_nan=False)]
 
 JsonTable = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
-ScalarTable = Annotated[dict[str, LongText | Whole | float | bool | None], AfterValidator(_finite)]
+ScalarTable = Annotated[dict[str, LongText | Whole | float | bool | None], AfterValidator(_finite_scalars)]
 
 Item = TypeVar("Item")
 Series = Annotated[tuple[Item, ...], FailFast()]

@@ -23,7 +23,9 @@ def read_text(path: Path, largest_bytes: int) -> str:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "is a directory" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
     with path.open("rb") as file:
-        content = file.read(largest_bytes + 1)
+        content = file.read(min(status.st_size, largest_bytes) + 1)
+        if len(content) > status.st_size:  # it grew, or does not tell its size
+            content += file.read(max(0, largest_bytes + 1 - len(content)))
     if len(content) > largest_bytes:
         raise OSError(errno.EFBIG, f"is larger than {largest_bytes:,} bytes")
     return content.decode("utf-8-sig")

@@ -51,20 +51,23 @@ def evaluate(record: RunRecord) -> tuple[Gate, ...]:
     )
 
 
-def is_ranked(record: RunRecord, *, parity_confirmed: bool = False) -> bool:
+def is_ranked(record: RunRecord, gates: Sequence[Gate] | None = None, *, parity_confirmed: bool = False) -> bool:
     """Whether the run may enter a verdict: timed, measured, ok, and every required gate passed.
 
     Where no float64 reference can be computed, parity cannot tell from one record; ``parity_confirmed``
-    says that another case's trajectory confirmed this one's.
+    says that another case's trajectory confirmed this one's. ``gates``: what `evaluate` said, of who has asked already.
     """
-    if record.status != "ok" or record.provenance != "measured" or not evaluate(record):
+    if record.status != "ok" or record.provenance != "measured":
         return False
-    return not [gate for gate in lost_by(record) if not (parity_confirmed and waits_for_parity(record, gate))]
+    gates = evaluate(record) if gates is None else gates
+    lost = [gate for gate in lost_by(record, gates) if not (parity_confirmed and waits_for_parity(record, gate))]
+    return bool(gates) and not lost
 
 
-def lost_by(record: RunRecord) -> list[Gate]:
+def lost_by(record: RunRecord, gates: Sequence[Gate] | None = None) -> list[Gate]:
     """Required gates that do not pass, judged now: what was stored with the record is for its reader."""
-    return [gate for gate in evaluate(record) if gate.required and gate.outcome != "pass"]
+    gates = evaluate(record) if gates is None else gates
+    return [gate for gate in gates if gate.required and gate.outcome != "pass"]
 
 
 def waits_for_parity(record: RunRecord, gate: Gate) -> bool:
@@ -96,7 +99,8 @@ def self_check_noise(measured: Measurement, steps: int) -> float:
     rates = [window.seconds / window.steps for window in measured.windows]
     if len(rates) < 2:
         return math.inf
-    spread = statistics.stdev(rates) / statistics.mean(rates)
+    mean = statistics.fmean(rates)
+    spread = math.sqrt(math.fsum((rate - mean) ** 2 for rate in rates) / (len(rates) - 1)) / mean
     factor = STUDENT_T_999[min(len(rates) - 1, len(STUDENT_T_999)) - 1]
     return factor * spread * math.sqrt(1.5 * measured.steps_per_window / steps)
 
@@ -136,9 +140,9 @@ def _loss(record: RunRecord, measured: Measurement) -> Verdict:
     tail = losses[-max(5, len(losses) // 10) :]
     start_off = abs(losses[0] - record.case.expected_first_loss)
     evidence = (
-        f"from {losses[0]:.3f} (expected {record.case.expected_first_loss:.2f}) to {statistics.mean(tail):.3f} nats"
+        f"from {losses[0]:.3f} (expected {record.case.expected_first_loss:.2f}) to {statistics.fmean(tail):.3f} nats"
     )
-    return _outcome(start_off <= FIRST_LOSS_NATS and statistics.mean(tail) < losses[0]), evidence
+    return _outcome(start_off <= FIRST_LOSS_NATS and statistics.fmean(tail) < losses[0]), evidence
 
 
 def _steps(record: RunRecord, measured: Measurement) -> Verdict:
@@ -270,7 +274,7 @@ def _samples_below(
     known = _known(map(read, in_windows(record.host_samples, measured)))
     if not known:
         return "unknown", "the host did not tell"
-    share = statistics.mean(known) / record.environment.logical_cpus
+    share = statistics.fmean(known) / record.environment.logical_cpus
     return _outcome(share <= limit), f"{share:.1%} of processor time {what}, limit {limit:.0%}"
 
 
@@ -286,7 +290,7 @@ def _clocks(record: RunRecord, measured: Measurement) -> Verdict:
     if len(clocks) < 2:
         return ("pass", "not throttled; no clock is told") if throttled else ("unknown", "no clock is told")
     half = len(clocks) // 2
-    before, after = statistics.mean(clocks[:half]), statistics.mean(clocks[-half:])
+    before, after = statistics.fmean(clocks[:half]), statistics.fmean(clocks[-half:])
     change = after / before - 1 if before > 0 else math.inf
     evidence = f"from {before:,.0f} to {after:,.0f} MHz ({change:+.1%}), limit {CLOCK_FRACTION:.0%}"
     return _outcome(abs(change) <= CLOCK_FRACTION), evidence

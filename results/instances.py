@@ -5,6 +5,7 @@ Source of each row: its ``source`` cell in ``data/instances.csv``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from results.errors import PriceError
@@ -38,12 +39,20 @@ class Instance:
 
 
 def load_instances(path: Path | None = None) -> tuple[Instance, ...]:
-    """Read a table of instances; without a path, the shipped one.
+    """Read a table of instances; without a path, the shipped one, once in a process.
 
     Raises:
         PriceError: a row does not fit; names file and line.
     """
-    path = path or DATA_DIRECTORY / "instances.csv"
+    return _shipped() if path is None else _read(path)
+
+
+@cache
+def _shipped() -> tuple[Instance, ...]:
+    return _read(DATA_DIRECTORY / "instances.csv")
+
+
+def _read(path: Path) -> tuple[Instance, ...]:
     instances: dict[str, Instance] = {}
     for row in read_rows(path, COLUMNS):
         instance = _instance(row)

@@ -39,7 +39,7 @@ def price_held(
         and price.purchase_model == purchase_model
         and 0 <= (as_of - price.as_of).days <= MAX_AGE_DAYS
     ]
-    if not of_the_time and instance not in known_instances(book):
+    if not of_the_time and not any(price.instance == instance for price in book):
         return None
     return price_as_of(of_the_time or book, instance, purchase_model, as_of, region)
 

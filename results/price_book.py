@@ -10,6 +10,7 @@ that is nobody's own, is written with its provider: ``lambda/1x-H100-SXM-80GB``.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -81,12 +82,17 @@ PriceBook = Sequence[PriceObservation]
 
 
 def load_price_book(path: Path | None = None) -> tuple[PriceObservation, ...]:
-    """Read a price book; without a path, the shipped one.
+    """Read a price book; without a path, the shipped one, once in a process.
 
     Raises:
         PriceError: as `load_price_files`.
     """
-    return load_price_files([path or DATA_DIRECTORY / "prices.csv"])
+    return _shipped() if path is None else load_price_files([path])
+
+
+@cache
+def _shipped() -> tuple[PriceObservation, ...]:
+    return load_price_files([DATA_DIRECTORY / "prices.csv"])
 
 
 def load_price_files(paths: Iterable[Path], known: Collection[str] | None = None) -> tuple[PriceObservation, ...]:

@@ -81,9 +81,10 @@ def price_as_of(
     Raises:
         PriceError: the book does not know the instance, or the purchase model does not exist.
     """
-    _require_known("instance", instance, known_instances(book), "; or give its price with --usd-per-hour")
-    _require_known("purchase model", purchase_model, PURCHASE_MODELS)
     of_instance = [price for price in book if price.instance == instance]
+    if not of_instance:
+        _require_known("instance", instance, known_instances(book), "; or give its price with --usd-per-hour")
+    _require_known("purchase model", purchase_model, PURCHASE_MODELS)
     candidates = [price for price in of_instance if price.purchase_model == purchase_model]
     current = [price for price in candidates if 0 <= (as_of - price.as_of).days <= max_age_days]
     if not current:

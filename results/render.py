@@ -20,7 +20,6 @@ from results.purchase_models import PURCHASE_MODELS
 from results.quantities import duration
 from results.run_length import LEFT_OUT, START_UP_SHARE, Running
 from results.stats import Interval
-from results.summary import gate_counts
 
 Format = Literal["table", "md", "json", "csv"]
 
@@ -41,7 +40,10 @@ def print_sections(sections: Sequence[Section], console: Console) -> None:
         console.print(Text(plain(title(section)), style="bold"))
         _print_rows([[plain(cell) for cell in row] for row in rows(section)], console)
         for line in verdict_lines(section) + note_lines(section):
-            console.print(Text(f"  {plain(line)}"), soft_wrap=not console.is_terminal)
+            text = Text(f"  {plain(line)}")
+            text.highlight_regex(r"(?<=^  )(BETTER|HELD)\b", "green")
+            text.highlight_regex(r"(?<=^  )(WORSE|BROKEN)\b", "red")
+            console.print(text, soft_wrap=not console.is_terminal)
         console.print()
 
 
@@ -141,9 +143,10 @@ def _ratio(ratio: Interval | None) -> str:
 
 
 def verdict_lines(section: Section) -> list[str]:
-    """One sentence a comparison, and at which prices it would turn."""
+    """One sentence a comparison, at which prices it would turn, and what became of the reader's thresholds."""
     verdicts = [f"{comparison.verdict.upper()}: {comparison.sentence}" for comparison in section.comparisons]
-    return [*verdicts, *break_even_lines(section)]
+    checks = [f"{check.outcome.upper()}: {check.sentence}" for check in section.checks]
+    return [*verdicts, *break_even_lines(section), *checks]
 
 
 def note_lines(section: Section) -> list[str]:
@@ -176,7 +179,7 @@ def _lost_time(section: Section) -> str:
 
 def _gate_line(case: PricedCase) -> list[str]:
     """How many gates every run passed, and of the others in how many runs; none without a timed run."""
-    counts = gate_counts(case.summary.records)
+    counts = case.summary.gate_counts
     passed = [name for name, count in counts.items() if set(count) == {"pass"}]
     told = [f"{len(passed)} of {len(counts)} passed by every run"]
     for name in sorted(counts.keys() - passed):
@@ -254,6 +257,7 @@ def _section_data(section: Section) -> dict[str, Any]:
         "comparisons": [asdict(comparison) for comparison in section.comparisons],
         "circumstances": list(section.circumstances),
         "break_evens": [asdict(one) for one in section.break_evens],
+        "thresholds": [asdict(check) for check in section.checks],
     }
 
 
@@ -277,7 +281,7 @@ def _case_data(case: PricedCase) -> dict[str, Any]:
         "usd_per_million_tokens": {model: asdict(cost) for model, cost in case.costs.items()},
         "no_cost": dict(case.missing),
         "idle": case.idle,
-        "gates": {name: dict(count) for name, count in gate_counts(summary.records).items()},
+        "gates": {name: dict(count) for name, count in summary.gate_counts.items()},
         "doubts": list(doubts(case)),
         "machine_seconds": case.machine_seconds,
         "problems": list(summary.problems),

@@ -4,8 +4,10 @@ import json
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import NamedTuple
 
 from results.device_notes import device_notes
 from results.energy import Energy, energy_of_windows
@@ -17,9 +19,27 @@ from results.gates import (
     tokens_per_second,
     waits_for_parity,
 )
+from results.parity import Envelope, envelope
 from results.peaks import MissingPeak, peak_flops
-from results.record import HEADLINE_CONVENTION, RunRecord
+from results.record import HEADLINE_CONVENTION, Gate, RunRecord
 from results.stats import Interval, host_mean_interval, mean_interval, stands_for_hosts
+
+Round = tuple[tuple[str, str, str], int]
+"""The suite on one boot of one host, and the round: what runs must share to have taken turns."""
+
+
+class Turn(NamedTuple):
+    """One run, as far as a ratio needs it."""
+
+    round: Round
+    log: float
+    """Of tokens per second."""
+    planned: bool
+    """By a pilot, whose spread decided that it be made."""
+
+
+Judged = tuple[RunRecord, Sequence[Gate]]
+"""A run and its gates, evaluated once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +52,7 @@ class Utilisation:
     """The same over what matrix products alone reached on a device of the run; None where nobody probed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseSummary:
     """One case: the same workload, backend, recipe and host, or hosts of one type; all its runs."""
 
@@ -54,11 +74,30 @@ class CaseSummary:
     energy: Energy
     problems: tuple[str, ...]
     """Why runs failed or lost their rank, and which advisory gates did not pass."""
+    gate_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Gate -> how many runs passed it, failed it, or could not tell; judged now."""
 
     @property
     def first(self) -> RunRecord:
         """Any record of the case: workload, backend, recipe, kind of machine and packages are the same in all."""
         return self.records[0]
+
+    # Kept, because a baseline is held against many cases:
+
+    @cached_property
+    def turns(self) -> dict[Round, Turn]:
+        """The statistics of the ranked runs, by the round in which they were made."""
+        return {turn.round: turn for turn in map(turn_of, self.ranked)}
+
+    @cached_property
+    def logs_by_host(self) -> dict[tuple[str, ...], list[float]]:
+        """Machine -> the statistics of its ranked runs."""
+        return logs_by_host(self.ranked)
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        """Between which losses the ranked runs lie, step by step."""
+        return envelope(self.ranked)
 
 
 def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: bool = False) -> CaseSummary:
@@ -67,8 +106,9 @@ def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: boo
     ``parity_confirmed``: another case's trajectory agrees, where there is no reference to hold against.
     """
     ordered = tuple(sorted(records, key=lambda record: (record.created_at, record.run_id)))
+    judged = [(record, evaluate(record)) for record in ordered]
     timed = [record for record in ordered if record.measurement and record.measurement.windows]
-    ranked = tuple(record for record in timed if is_ranked(record, parity_confirmed=parity_confirmed))
+    ranked = tuple(one for one, gates in judged if is_ranked(one, gates, parity_confirmed=parity_confirmed))
     shown = ranked or timed
     return CaseSummary(
         label=label,
@@ -83,20 +123,19 @@ def summarise(label: str, records: Sequence[RunRecord], *, parity_confirmed: boo
         utilisation=_utilisation(shown),
         energy=_energy(shown),
         problems=(
-            *_problems(ordered, parity_confirmed),
+            *_problems(judged, parity_confirmed),
             *_hosts_note(ranked),
             *_devices_note(shown),
             *device_notes(shown),
         ),
+        gate_counts=_counted(judged),
     )
 
 
-def gate_counts(records: Iterable[RunRecord]) -> dict[str, Counter[str]]:
-    """Gate -> how many runs passed it, failed it, or could not tell; judged now."""
+def _counted(judged: Iterable[Judged]) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
-    for record in records:
-        for gate in evaluate(record):
-            counts.setdefault(gate.id, Counter())[gate.outcome] += 1
+    for gate in (gate for _, gates in judged for gate in gates):
+        counts.setdefault(gate.id, Counter())[gate.outcome] += 1
     return counts
 
 
@@ -143,27 +182,34 @@ def machines(records: Iterable[RunRecord]) -> set[tuple[str, ...]]:
     return {machine_key(record) for record in records}
 
 
-def logs_by_host(records: Iterable[RunRecord]) -> list[list[float]]:
-    """The runs' statistics, host by host."""
+def logs_by_host(records: Iterable[RunRecord]) -> dict[tuple[str, ...], list[float]]:
+    """Machine -> the statistics of its runs."""
     hosts: dict[tuple[str, ...], list[float]] = {}
     for record in records:
         hosts.setdefault(machine_key(record), []).append(log_throughput(record))
-    return list(hosts.values())
+    return hosts
 
 
 def throughput_interval(ranked: Sequence[RunRecord]) -> Interval:
     """Tokens per second of the runs of one case: of its machine, or of the type where several hosts ran it."""
-    hosts = logs_by_host(ranked)
+    hosts = [*logs_by_host(ranked).values()]
     if stands_for_hosts(hosts):
         return host_mean_interval(hosts)
-    ordered, pilot = pilot_first(ranked)
-    return mean_interval([log_throughput(record) for record in ordered], pilot)
+    ordered, pilot = pilot_first(map(turn_of, ranked))
+    return mean_interval([turn.log for turn in ordered], pilot)
 
 
-def pilot_first(records: Iterable[RunRecord]) -> tuple[list[RunRecord], int | None]:
+def turn_of(record: RunRecord) -> Turn:
+    """A run's statistic and its place."""
+    environment, place = record.environment, record.place
+    sitting = place.suite_id, environment.host_id, environment.boot_id
+    return Turn((sitting, place.round), log_throughput(record), _was_planned_by_a_pilot(record))
+
+
+def pilot_first(turns: Iterable[Turn]) -> tuple[list[Turn], int | None]:
     """The runs, those first whose number was declared, and how many these are; None if no pilot decided on others."""
-    ordered = sorted(records, key=_was_planned_by_a_pilot)
-    planned = sum(map(_was_planned_by_a_pilot, ordered))
+    ordered = sorted(turns, key=lambda turn: turn.planned)
+    planned = sum(turn.planned for turn in ordered)
     return ordered, len(ordered) - planned if planned else None
 
 
@@ -260,7 +306,7 @@ def _energy(records: Sequence[RunRecord]) -> Energy:
 
 def _hosts_note(ranked: Sequence[RunRecord]) -> Iterable[str]:
     """How far the hosts of a case are apart, which its one row does not show."""
-    means = [math.exp(statistics.fmean(logs)) for logs in logs_by_host(ranked)]
+    means = [math.exp(statistics.fmean(logs)) for logs in logs_by_host(ranked).values()]
     if len(means) > 1:
         yield f"note: means of its {len(means)} hosts: {', '.join(f'{mean:,.0f}' for mean in sorted(means))} tokens/s"
 
@@ -275,23 +321,22 @@ def _devices_note(shown: Sequence[RunRecord]) -> Iterable[str]:
     yield f"note: tokens/s of {devices} together; {chip}{speed / case.world_size:,.0f} a device"
 
 
-def _problems(records: Sequence[RunRecord], parity_confirmed: bool) -> Iterable[str]:
-    lines: dict[str, int] = {}
-    for record in records:
-        for line in _problems_of(record, parity_confirmed):
-            lines[line] = lines.get(line, 0) + 1
+def _problems(judged: Iterable[Judged], parity_confirmed: bool) -> Iterable[str]:
+    lines: Counter[str] = Counter()
+    for record, gates in judged:
+        lines.update(_problems_of(record, gates, parity_confirmed))
     return (line if count == 1 else f"{line} ({count} runs)" for line, count in lines.items())
 
 
-def _problems_of(record: RunRecord, parity_confirmed: bool) -> Iterable[str]:
+def _problems_of(record: RunRecord, gates: Sequence[Gate], parity_confirmed: bool) -> Iterable[str]:
     if record.status != "ok":
         yield f"{record.status}: {record.reason}"
-    for gate in lost_by(record):
+    for gate in lost_by(record, gates):
         if not (parity_confirmed and waits_for_parity(record, gate)):
             yield f"no rank: gate {gate.id} {'failed' if gate.outcome == 'fail' else 'cannot tell'}: {gate.evidence}"
-    if [gate.outcome for gate in evaluate(record)] != [gate.outcome for gate in record.gates]:
+    if [gate.outcome for gate in gates] != [gate.outcome for gate in record.gates]:
         yield "note: judged again; the gates stored with the run say otherwise"
-    for gate in evaluate(record):
+    for gate in gates:
         if not gate.required and gate.outcome == "fail":
             yield f"note: gate {gate.id} failed"
 

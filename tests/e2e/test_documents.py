@@ -1,42 +1,114 @@
 """What the documents show is true: their plug-in works, their commands and links exist."""
 
+import json
+import os
 import re
+import shlex
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from builders import make_record
+from commands import ROOT, blocks, commands, make_targets, wrong
+from made_up_runs import made_up_worker
 from packaging.requirements import Requirement
 
-from backends.contract import Backend
-from backends.registry import availability
+from bench.cli import app
+from results.store import save
+from workloads.parse import workload_from_toml
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
-
-
-def test_the_example_backend_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installed as its own distribution, as the page says, it is listed with its reason."""
-    page = ROOT / "docs" / "add-a-backend.md"
-    code, _ = blocks(page, "python")
-    entries = tomllib.loads(blocks(page, "toml")[0])["project"]["entry-points"]["fairchip.backends"]
-    (tmp_path / "fairchip_xpu.py").write_text(code)
-    info = tmp_path / "fairchip_xpu-0.1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fairchip-xpu\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[fairchip.backends]\n" + "".join(f"{name} = {value}\n" for name, value in entries.items())
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    found = availability("torch-xpu")
-    assert found.available or found.reason
-    module = sys.modules.pop("fairchip_xpu")
-    assert isinstance(module.TorchXpu(), Backend)
+@pytest.fixture(scope="module")
+def plug_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's plug-in, built and installed as a distribution of its own, as its author would."""
+    page, folder = ROOT / "docs" / "add-a-backend.md", tmp_path_factory.mktemp("plug-in")
+    code, conformance = blocks(page, "python")
     assert len(code.splitlines()) <= 60
+    (folder / "source").mkdir()
+    (folder / "source" / "fairchip_xpu.py").write_text(code)
+    (folder / "source" / "pyproject.toml").write_text(blocks(page, "toml")[0])
+    (folder / "test_conformance.py").write_text(conformance)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", folder / "site", folder / "source"], check=True, timeout=120)
+    return folder
+
+
+def with_plug_in(folder: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(folder / "site")}, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+
+
+def test_the_example_backend_is_found_once_it_is_installed(plug_in: Path) -> None:
+    done = with_plug_in(plug_in, "-m", "bench", "list")
+    assert re.search(r"^torch-xpu +(yes +\d|no +0  no render device below /dev/dri)", done.stdout, re.M), done.stdout
+
+
+def test_the_example_backend_is_right(plug_in: Path) -> None:
+    """By the conformance kit, as the page says: what needs no device passes, the rest is skipped with the reason."""
+    done = with_plug_in(plug_in, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "test_conformance.py")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+def test_the_example_workload_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file is a workload of the digest that the page tells, and its first command runs it."""
+    page = ROOT / "docs" / "add-a-workload.md"
+    (tmp_path / "small.toml").write_text(blocks(page, "toml")[0])
+    assert f"`{workload_from_toml(tmp_path / 'small.toml').digest[:12]}`" in page.read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.campaign.run_worker", made_up_worker(0.001))
+    (command,) = commands(blocks(page, "bash")[0])
+    assert app(command[1:], standalone_mode=False) in {0, None}
+    assert len(list(tmp_path.rglob("timed-*small*.json"))) == 6
+
+
+def test_the_page_of_the_record_names_every_field() -> None:
+    page = (ROOT / "docs" / "record-format.md").read_text()
+    schema = json.loads((ROOT / "docs" / "record.schema.json").read_text())
+    tables = [schema, *schema["$defs"].values()]
+    fields = {name for table in tables for name in table.get("properties", {})}
+    assert len(fields) > 90
+    assert sorted(fields - set(re.findall(r"`(\w+)`", page))) == []
+
+
+def test_the_page_of_the_record_reads_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(make_record(), tmp_path / "results" / "runs" / "A")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks(ROOT / "docs" / "record-format.md", "python")[0], "page", "exec"), {})
+    assert capsys.readouterr().out == "torch-cpu 8192\n"
+
+
+def test_the_quickstart_compares_two_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands of fairchip, on records of two machines that lie where it says."""
+    for number, name in enumerate(("first", "second")):
+        for round_ in range(5):
+            host = {"host_id": f"{number}" * 32, "suite_id": f"{number}" * 32, "round_": round_}
+            pace = 1000.0 + 10 * number + round_
+            save(make_record(tokens_per_second=pace, **host), tmp_path / "results" / "runs" / name)
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "quickstart.md"
+    asked = [words for block in blocks(page, "bash") for words in commands(block)]
+    made = [["x", words[1], *shlex.split(words[-1].removeprefix("ARGS="))] for words in asked if words[0] == "make"]
+    ours = [words for words in asked if words[0].endswith("fairchip")]
+    ran = [words for words in [*made, *ours] if words[1] in {"compare", "report"}]
+    assert len(ran) == 5
+    for words in ran:
+        assert app(words[1:], standalone_mode=False) in {0, None}, words
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_exists(document: Path) -> None:
+    """Make targets, commands and options alike."""
+    assert [complaint for block in blocks(document, "bash") for complaint in wrong(block)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -48,9 +120,9 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_make_targets_exist(document: Path) -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for named in re.findall(r"^make (\w+)", "\n".join(blocks(document, "bash")), re.MULTILINE):
-        assert named in targets
+    """Also those that a sentence names."""
+    text = document.read_text(encoding="utf-8")
+    assert set(re.findall(r"`make ([a-z][a-z-]*)", text)) <= make_targets()
 
 
 def test_every_gate_and_every_suite_is_documented() -> None:

@@ -52,6 +52,14 @@ def _record(*path: str, value: object) -> Callable[[Path], object]:
     return write("r.json", json.dumps(content))
 
 
+def _two_backends(folder: Path) -> None:
+    """The same work, which nobody measured on the same backend twice."""
+    write("r.json", RECORD)(folder)
+    other = json.loads(RECORD) | {"run_id": "0" * 32}
+    other["case"]["backend"] = "jax-cpu"
+    write("other.json", json.dumps(other))(folder)
+
+
 def _huge(name: str, gigabytes: int) -> Callable[[Path], object]:
     def make(folder: Path) -> None:
         with (folder / name).open("wb") as file:
@@ -288,6 +296,32 @@ MISTAKES = (
         arguments=("compare", "r.json", "r.json"),
         prepare=write("r.json", RECORD),
         said=("share runs",),
+    ),
+    Mistake(
+        name="a threshold on a metric without an interval",
+        arguments=("compare", "A", "B", "--fail-on", "usd_per_mtoken:5%"),
+        said=("usd_per_mtoken", "did you mean usd_per_mtok?"),
+    ),
+    Mistake(
+        name="a threshold that is no percentage",
+        arguments=("compare", "A", "B", "--fail-on", "tokens_per_second:fast"),
+        said=("tokens_per_second:fast", "tokens_per_second:5%"),
+    ),
+    Mistake(
+        name="a threshold of everything",
+        arguments=("compare", "A", "B", "--fail-on", "tokens_per_second:100%"),
+        said=("100%", "less than 100 %"),
+    ),
+    Mistake(
+        name="two thresholds for one metric",
+        arguments=("compare", "A", "B", "--fail-on", "usd_per_mtok:5%", "--fail-on", "usd_per_mtok:6%"),
+        said=("usd_per_mtok", "once"),
+    ),
+    Mistake(
+        name="a threshold between other backends",
+        arguments=("compare", "r.json", "other.json", "--fail-on", "usd_per_mtok:5%"),
+        prepare=_two_backends,
+        said=("--fail-on", "a backend in common"),
     ),
     Mistake(
         name="a file where the folder for records should be",

@@ -151,7 +151,7 @@ def test_several_hosts_a_side_speak_for_their_types() -> None:
     assert ratio == throughput_ratio(*(case.summary for case in section.cases)), "no allowance where hosts are measured"
     assert comparison.verdict == "better"
     assert "2 hosts); about these types of machine" in comparison.sentence
-    assert section.cases[0].summary.throughput == host_mean_interval(logs_by_host(here))
+    assert section.cases[0].summary.throughput == host_mean_interval([*logs_by_host(here).values()])
     assert "means of its 2 hosts: 1,000, 1,010 tokens/s" in markdown([section])
 
 

@@ -8,7 +8,7 @@ from made_up_cases import NOISE, case, sections
 from results.planning import runs_needed, targets
 from results.record import RunRecord
 from results.stats import Interval, mean_interval, paired_ratio, welch_ratio
-from results.summary import pilot_first, summarise, took_seconds
+from results.summary import pilot_first, summarise, took_seconds, turn_of
 
 
 def of_half_width(half: float | None, runs: int = 5) -> Interval:
@@ -65,9 +65,9 @@ def test_a_pilot_that_was_enough_is_an_ordinary_suite() -> None:
 
 def test_the_pilots_runs_come_first_whatever_the_order() -> None:
     records = planned(case("a", 1000.0, 8), 3)
-    ordered, pilot = pilot_first(reversed(records))
+    ordered, pilot = pilot_first(map(turn_of, reversed(records)))
     assert pilot == 3
-    assert {record.place.round for record in ordered[:3]} == {0, 1, 2}
+    assert {turn.round[1] for turn in ordered[:3]} == {0, 1, 2}
 
 
 def test_two_runs_of_a_pilot_with_a_rank_give_no_interval() -> None:
