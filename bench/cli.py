@@ -18,8 +18,6 @@ from bench.options import (
     ColdStartsOption,
     DiscountOption,
     DollarsOption,
-    FormatOption,
-    GoodputOption,
     InstanceOption,
     MarginOption,
     MinutesOption,
@@ -36,6 +34,7 @@ from bench.options import (
     examples,
 )
 from bench.price_command import prices
+from bench.report_commands import app as report_commands
 
 if TYPE_CHECKING:
     from bench.plan import Case, MeasurePlan
@@ -256,75 +255,6 @@ def probe(
     raise typer.Exit(print_probes(backend, policy))
 
 
-@app.command(
-    epilog=examples(
-        "fairchip compare results/runs/A results/runs/B",
-        "fairchip compare results/runs/A results/runs/B --instance c8i.2xlarge --format md",
-    )
-)
-def compare(
-    sides: Annotated[
-        list[Path], typer.Argument(metavar="RECORDS", help="Record files or folders; one: against published ones.")
-    ],
-    instance: InstanceOption = None,
-    region: RegionOption = None,
-    usd_per_hour: UsdOption = None,
-    as_of: AsOfOption = None,
-    files: PricesOption = None,
-    discount: DiscountOption = None,
-    goodput: GoodputOption = 1.0,
-    margin: MarginOption = 0.02,
-    format_: FormatOption = "table",
-) -> None:
-    """Hold records against each other; the first is the baseline.
-
-    One side alone is held against the published records of the same work.
-    """
-    from bench.comparing import price_choice, print_comparison, side_names
-    from results.published import published_like
-    from results.store import load_all
-
-    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount, goodput)
-    records = {name: load_all([side]) for name, side in zip(side_names(sides), sides, strict=True)}
-    if len(records) == 1:
-        records = {"published": published_like(next(iter(records.values()))), **records}
-    print_comparison(records, choice, margin, format_)
-
-
-@app.command(
-    epilog=examples(
-        "fairchip report",
-        "fairchip report results/runs/A --as-of 2026-03-01 --instance c8i.2xlarge",
-        "fairchip report results/runs/A results/runs/B --format csv",
-        "fairchip report results/runs/A --instance c8i.2xlarge --prices mine.csv --discount c8i.2xlarge=12%",
-    )
-)
-def report(
-    records: Annotated[
-        list[Path] | None, typer.Argument(metavar="RECORDS", help="Record files or folders; default: the newest.")
-    ] = None,
-    instance: InstanceOption = None,
-    region: RegionOption = None,
-    usd_per_hour: UsdOption = None,
-    as_of: AsOfOption = None,
-    files: PricesOption = None,
-    discount: DiscountOption = None,
-    goodput: GoodputOption = 1.0,
-    margin: MarginOption = 0.02,
-    format_: FormatOption = "table",
-) -> None:
-    """Print the comparison of records again, at any day's prices.
-
-    Needs no framework, and not the machine that measured.
-    """
-    from bench.comparing import price_choice, print_comparison
-    from bench.folders import newest_folder
-    from results.store import load_all
-
-    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount, goodput)
-    print_comparison({"": load_all(records or [newest_folder()])}, choice, margin, format_)
-
-
 app.command(
     epilog=examples(
         "fairchip prices p5.48xlarge",
@@ -373,6 +303,7 @@ def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD")
         print(make_reference(find_workload(name)))
 
 
+app.add_typer(report_commands)
 app.add_typer(money_commands)
 
 

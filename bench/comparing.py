@@ -6,8 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.entry import say
 from bench.errors import UsageError
+from results.compare import Section
 from results.costs import PriceChoice, require_usable
+from results.files import write_atomically
 from results.own_prices import parse_discounts
 from results.record import RunRecord
 from results.render import Format, as_json, markdown, print_sections
@@ -55,13 +58,25 @@ def chosen_day(as_of: str | None) -> date:
 
 
 def print_comparison(
-    sides: Mapping[str, Sequence[RunRecord]], choice: PriceChoice, margin: float, format_: Format
+    sides: Mapping[str, Sequence[RunRecord]],
+    choice: PriceChoice,
+    margin: float,
+    format_: Format,
+    *,
+    html: Path | None = None,
+    md: Path | None = None,
 ) -> None:
-    """The comparison on standard output.
+    """The comparison on standard output, and as a page or Markdown file where a path is given.
 
     Raises:
         ResultsError: the sides cannot be compared, or a price cannot be used.
+        UsageError: a path that no such file is written to.
+        ModuleNotFoundError: a library of the page is missing.
+        OSError: a file cannot be written; what was there stays.
     """
+    _require_places({html: (".html", ".htm"), md: (".md",)})
+    if html is not None or md is not None:
+        _write_files(make_sections(sides, choice, margin), choice, margin, html, md)
     if format_ == "csv":
         from results.frame import run_frame
 
@@ -75,6 +90,30 @@ def print_comparison(
     else:
         console = Console()
         print_sections(sections, console if console.is_terminal else Console(width=100))
+
+
+def _require_places(endings: Mapping[Path | None, tuple[str, ...]]) -> None:
+    """Refuse a mistyped path before anything is computed: a record, say, is never replaced by its report."""
+    for path, allowed in endings.items():
+        if path is None:
+            continue
+        if path.suffix.lower() not in allowed:
+            raise UsageError(f"{path} does not end in {allowed[0]}", f"write it as {path.stem or 'report'}{allowed[0]}")
+        if not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}", "make it first, or name one that is there")
+
+
+def _write_files(
+    sections: Sequence[Section], choice: PriceChoice, margin: float, html: Path | None, md: Path | None
+) -> None:
+    if html is not None:
+        from results.page.writing import write_page
+
+        write_page(html, sections, choice, margin)
+    if md is not None:
+        write_atomically(md, markdown(sections))
+    for path in filter(None, (html, md)):
+        say(f"wrote {path}")
 
 
 def side_names(sides: Sequence[Path]) -> list[str]:

@@ -16,6 +16,8 @@ from results.render import shown_model
 
 Histories = Sequence[Mapping[str, tuple[PriceStep, ...]]]
 """Of each case, price steps by purchase model."""
+ROW_HEIGHT = 56
+"""Of one line of the forest."""
 MOST_POINTS = 300
 """Of one line: more cannot be told apart."""
 MOST_WINDOWS = 600
@@ -26,6 +28,12 @@ LINE = {"type": "line", "strokeWidth": 2, "interpolate": "linear"}
 def labels(section: Section) -> list[str]:
     """Of the cases, as they may be shown."""
     return [plain(case.summary.label) for case in section.cases]
+
+
+def shown(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Places of the cases that have a row."""
+    drawn = {row["case"] for row in rows}
+    return tuple(number for number, name in enumerate(names) if name in drawn)
 
 
 def forest(section: Section) -> Chart:
@@ -56,18 +64,22 @@ def forest(section: Section) -> Chart:
     name = {"align": "left", "baseline": "bottom", "dy": -8, "limit": 390, "x": 0}
     layers = [
         {"mark": {"type": "rect", "color": "var(--line)"}, "data": {"values": [{"a": 1 - margin, "b": 1 + margin}]},
-         "encoding": {"x": quantity("a", None, log=True), "x2": {"field": "b"}}},
+         "encoding": {"x": axis | {"field": "a"}, "x2": {"field": "b"}}},
         {"mark": {"type": "rule", "strokeDash": [3, 3]}, "data": {"values": [{"a": 1}]},
-         "encoding": {"x": quantity("a", None, log=True)}},
+         "encoding": {"x": axis | {"field": "a"}}},
         {"mark": {"type": "rule", "strokeWidth": 5},
-         "encoding": {"y": place, "x": axis, "x2": {"field": "high"}, "color": by_case(labels(section), legend=False)}
+         "encoding": {"y": place, "x": axis, "x2": {"field": "high"}, "color": by_case(labels(section))}
          | {"x": axis | {"field": "low"}}},
         {"mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
-         "encoding": {"y": place, "x": axis, "color": by_case(labels(section), legend=False)}},
+         "encoding": {"y": place, "x": axis, "color": by_case(labels(section))}},
         {"mark": {"type": "text", **name}, "encoding": {"y": place, "text": {"field": "row"}}},
     ]  # fmt: skip
     text = "; ".join(f"{row['row']}: {_told(row)}" for row in rows)
-    return Chart(title=title, text=f"{text}. The grey band is the margin of {margin:.0%}.", svg=draw(layers, rows))
+    return Chart(
+        title=title,
+        text=f"{text}. The grey band is the margin of {margin:.0%}.",
+        svg=draw(layers, rows, ROW_HEIGHT * len(rows)),
+    )
 
 
 def _told(row: Mapping[str, Any]) -> str:
@@ -88,21 +100,20 @@ def break_even_chart(section: Section, one: BreakEven, pair: int) -> Chart:
     reach = 1.2 * max(2.0, *(max(mark["y"], 1 / mark["y"]) for mark in marks)) if marks else 4.0
     left, right = tie / reach, tie * reach
     scale = {"x0": left, "x1": right, "y0": 1 / reach / 1.15, "y1": reach * 1.15}
-    x = quantity(
-        "x", "an hour of the one over an hour of the other, USD/USD", log=True, domain=[left, right], nice=False
-    )
+    x = quantity("x", "its hour over the other's, price ratio", log=True, domain=[left, right], nice=False)
     y = quantity("y", "cost ratio of a token", log=True, domain=[scale["y0"], scale["y1"]], nice=False)
-    side = f"var(--side-{labels(section).index(plain(one.case)) % 6})"
+    number = labels(section).index(plain(one.case))
+    side = f"var(--side-{number % 6})"
     margin = section.comparisons[0].margin
     band = [{"x": end, "low": end / (high or tie), "high": end / (low or tie), "y": end / tie} for end in (left, right)]
     layers = [
         {"mark": {"type": "rect", "color": "var(--line)"}, "data": {"values": [{"a": 1 - margin, "b": 1 + margin}]},
-         "encoding": {"y": quantity("a", None, log=True), "y2": {"field": "b"}}},
+         "encoding": {"y": y | {"field": "a"}, "y2": {"field": "b"}}},
         {"mark": {"type": "area", "color": side, "opacity": 0.2, "clip": True},
          "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}},
         {"mark": LINE | {"color": side, "clip": True}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "rule", "strokeDash": [3, 3]}, "data": {"values": [{"a": tie}]},
-         "encoding": {"x": quantity("a", None, log=True)}},
+         "encoding": {"x": x | {"field": "a"}}},
         {"mark": {"type": "point", "filled": True, "size": 70, "color": "var(--ink)", "opacity": 1},
          "data": {"values": marks}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "text", "align": "left", "dx": 8, "dy": 12}, "data": {"values": marks},
@@ -113,7 +124,14 @@ def break_even_chart(section: Section, one: BreakEven, pair: int) -> Chart:
         f"A token costs the same where an hour of {plain(one.case)}'s machine costs {ends(one.price_ratio)} times an "
         f"hour of {plain(one.baseline)}'s; the band is the 95 % interval."
     )
-    return Chart(title=title, text=" ".join((text, *told)), svg=draw(layers, band), pair=pair, scale=scale)
+    return Chart(
+        title=title,
+        text=" ".join((text, *told)),
+        cases=(labels(section).index(plain(one.case)),),
+        svg=draw(layers, band),
+        pair=pair,
+        scale=scale,
+    )
 
 
 def price_chart(section: Section, histories: Histories, as_of: date) -> Chart:
@@ -132,7 +150,7 @@ def price_chart(section: Section, histories: Histories, as_of: date) -> Chart:
         for model in models:
             rows += _steps(name, model, history.get(model, ()), as_of)
     flips = [
-        {"day": day.day.isoformat(), "said": f"{day.verdict} from {day.day}"}
+        {"day": day.day.isoformat(), "said": f"{plain(one.case)} {day.verdict} from {day.day}"}
         for one in section.break_evens for days in one.flips.values() for day in days[1:]
     ]  # fmt: skip
     time: Spec = {"field": "day", "type": "temporal", "title": None, "scale": {"type": "utc"}, "axis": {"tickCount": 5}}
@@ -157,7 +175,7 @@ def price_chart(section: Section, histories: Histories, as_of: date) -> Chart:
     told = ", ".join(flip["said"] for flip in flips)
     turned = f" Dashed, the verdict turned: {told}." if flips else " No day on which the verdict turned."
     text = said.strip("; ") + "." + (turned if section.break_evens else "")
-    return Chart(title=title, text=text, svg=draw(layers, rows), kind="published")
+    return Chart(title=title, text=text, cases=shown(names, rows), svg=draw(layers, rows), kind="published")
 
 
 def _steps(name: str, model: str, steps: Sequence[PriceStep], as_of: date) -> list[Mapping[str, Any]]:
@@ -197,7 +215,7 @@ def step_chart(section: Section) -> Chart:
              "encoding": {"x": x, "y": y | {"aggregate": "mean"}, "color": by_case(names)}},
         ]  # fmt: skip
     text = "; ".join(_range_told(name, [row["ms"] for row in rows if row["case"] == name]) for name in names)
-    return Chart(title=title, text=f"{text}.", svg=draw(layers, rows), kind="measured")
+    return Chart(title=title, text=f"{text}.", cases=shown(names, rows), svg=draw(layers, rows), kind="measured")
 
 
 def _windows(name: str, number: int, record: RunRecord) -> Iterator[Mapping[str, Any]]:
@@ -238,7 +256,7 @@ def loss_chart(section: Section) -> Chart:
                       "color": by_case(names)} | thin},
     ]  # fmt: skip
     return Chart(title=title, text="; ".join(told) + ". Lines on top of one another are the same training.",
-                 svg=draw(layers, rows), kind="measured")  # fmt: skip
+                 cases=shown(names, rows), svg=draw(layers, rows), kind="measured")  # fmt: skip
 
 
 def _losses(case: PricedCase) -> list[tuple[int, float | None]]:
@@ -273,4 +291,6 @@ def run_length_chart(section: Section) -> Chart:
         {"mark": dict(LINE), "encoding": {"x": quantity("hours", "rented hours", log=True),
          "y": quantity("usd", f"USD/Mtoken, {model}"), "color": by_case(names)}},
     ]  # fmt: skip
-    return Chart(title=title, text="; ".join(told) + ".", svg=draw(layers, rows), kind="projected")
+    return Chart(
+        title=title, text="; ".join(told) + ".", cases=shown(names, rows), svg=draw(layers, rows), kind="projected"
+    )

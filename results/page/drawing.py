@@ -48,11 +48,13 @@ class Chart:
     """measured, derived or projected."""
     pair: int | None = None
     """Which pair of cases the live mark belongs to."""
+    cases: tuple[int, ...] = ()
+    """Places of the cases that it shows, for its key."""
     scale: Mapping[str, float] | None = None
     """Ends of both axes (logarithmic), where the page draws a live mark."""
 
 
-def draw(layers: Sequence[Spec], values: Sequence[Mapping[str, Any]] = ()) -> str:
+def draw(layers: Sequence[Spec], values: Sequence[Mapping[str, Any]] = (), height: int = HEIGHT) -> str:
     """The SVG of these layers over these values; its size is its view box's, so that it fits where it is put.
 
     Raises:
@@ -62,7 +64,7 @@ def draw(layers: Sequence[Spec], values: Sequence[Mapping[str, Any]] = ()) -> st
 
     spec: Spec = {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": WIDTH, "height": HEIGHT, "padding": 4, "config": _CONFIG,
+        "width": WIDTH, "height": height, "padding": 4, "config": _CONFIG,
         "data": {"values": list(values)}, "layer": list(layers),
     }  # fmt: skip
     svg = vl_convert.vegalite_to_svg(spec)
@@ -72,7 +74,7 @@ def draw(layers: Sequence[Spec], values: Sequence[Mapping[str, Any]] = ()) -> st
     origin = re.search(r"translate\(([\d.]+),([\d.]+)\)", body)
     assert origin is not None
     short = _PLACES.sub(_rounded, _NOISE.sub("", body))
-    place = f'data-x="{origin[1]}" data-y="{origin[2]}" data-width="{WIDTH}" data-height="{HEIGHT}"'
+    place = f'data-x="{origin[1]}" data-y="{origin[2]}" data-width="{WIDTH}" data-height="{height}"'
     return f'<svg viewBox="{view[1]}" {place} aria-hidden="true">{short}'
 
 
@@ -80,14 +82,14 @@ def _rounded(places: re.Match[str]) -> str:
     return _LONG.sub(lambda number: f"{float(number[0]):.2f}", places[0])
 
 
-def quantity(field: str, title: str | None, *, log: bool = False, **scale: Any) -> Spec:
+def quantity(field: str, title: str, *, log: bool = False, **scale: Any) -> Spec:
     """An axis of numbers that need not begin at 0."""
-    kind = {"type": "log"} if log else {"zero": False}
-    return {"field": field, "type": "quantitative", "title": title, "scale": kind | scale}
+    kind, axis = ({"type": "log"}, {"tickCount": 4}) if log else ({"zero": False}, {"tickCount": 6})
+    return {"field": field, "type": "quantitative", "title": title, "axis": axis, "scale": kind | scale}
 
 
-def by_case(labels: Sequence[str], *, legend: bool = True) -> Spec:
-    """The accent of each case, in the order of the section."""
-    spec: Spec = {"field": "case", "type": "nominal", "title": None}
+def by_case(labels: Sequence[str]) -> Spec:
+    """The accent of each case, in the order of the section; the page writes the key."""
+    spec: Spec = {"field": "case", "type": "nominal", "legend": None}
     spec["scale"] = {"domain": list(labels), "range": [f"var(--side-{i % 6})" for i in range(len(labels))]}
-    return spec if legend else spec | {"legend": None}
+    return spec

@@ -10,7 +10,7 @@ from typing import Any
 from results.compare import Section
 from results.costs import PricedCase
 from results.gates import achieved_flops
-from results.page.charts import LINE, labels
+from results.page.charts import LINE, labels, shown
 from results.page.drawing import Chart, Spec, by_case, draw, quantity
 
 TITLE = "Roofline: what a step reaches of what its device reaches"
@@ -38,7 +38,7 @@ def roofline(section: Section) -> Chart:
     colour = by_case(labels(section))
     layers = [{"mark": dict(LINE), "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dash}}]
     text = "; ".join(told) + ". No record counts the bytes of a step: it may lie anywhere on its dashed line."
-    return Chart(title=TITLE, text=text, svg=draw(layers, rows))
+    return Chart(title=TITLE, text=text, cases=shown(labels(section), rows), svg=draw(layers, rows))
 
 
 def _step_flops(case: PricedCase) -> float | None:

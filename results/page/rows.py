@@ -115,8 +115,8 @@ def share(fraction: float | None) -> str:
 def ends(interval: Interval, digits: int = 3) -> str:
     """``1.753 [1.710, 1.796]``; without brackets where there is no interval."""
     if interval.low is None or interval.high is None:
-        return f"{interval.estimate:.{digits}f}"
-    return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+        return f"{interval.estimate:,.{digits}f}"
+    return f"{interval.estimate:,.{digits}f} [{interval.low:,.{digits}f}, {interval.high:,.{digits}f}]"
 
 
 def _speed(case: PricedCase, part: float) -> str:

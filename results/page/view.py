@@ -1,5 +1,6 @@
 """A section as the page shows it: question, verdicts, table, charts, and what can be opened."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ from results.render import note_lines, shown_model, title, verdict_lines
 from results.stats import Interval
 from results.summary import machine_kind
 
+NO_VERDICT = "no verdict"
 NO_PAIR = "There is one case: nothing to hold it against. Measure a second backend, or compare two sets of records."
+MOST_NAMES = 3
 MOST_BREAK_EVENS = 4
 """Charts; all break-evens are in the text."""
 
@@ -46,6 +49,8 @@ class SectionView:
     title: str
     question: str
     headlines: tuple[VerdictView, ...]
+    silent: tuple[VerdictView, ...]
+    """Why nothing is said of other cases, where something is said of one."""
     others: tuple[VerdictView, ...]
     """Verdicts under other purchase models."""
     labels: tuple[str, ...]
@@ -73,11 +78,14 @@ def section_view(section: Section, choice: PriceChoice, margin: float) -> Sectio
         PriceError: an unusable file of the reader's prices.
     """
     histories = [price_steps(case, choice) for case in section.cases]
-    headlines, others = _verdicts(section)
+    chosen, others = _verdicts(section)
+    silent = [verdict for verdict in chosen if verdict.word == NO_VERDICT]
+    headlines = [verdict for verdict in chosen if verdict.word != NO_VERDICT]
     return SectionView(
         title=title(section),
         question=question(section),
-        headlines=headlines,
+        headlines=tuple(headlines or silent),
+        silent=tuple(silent if headlines else ()),
         others=others,
         labels=tuple(case.summary.label for case in section.cases),
         shown_model=shown_model(section),
@@ -105,8 +113,10 @@ def section_view(section: Section, choice: PriceChoice, margin: float) -> Sectio
 
 
 def question(section: Section) -> str:
-    """What the section answers."""
+    """What the section answers; many names would hide it."""
     names = list(dict.fromkeys(case.summary.label for case in section.cases))
+    if len(names) > MOST_NAMES:
+        return f"What does a training token cost: {len(names)} cases of the same work?"
     where = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
     return f"What does a training token cost on {where}?"
 
@@ -114,7 +124,7 @@ def question(section: Section) -> str:
 def _verdicts(section: Section) -> tuple[tuple[VerdictView, ...], tuple[VerdictView, ...]]:
     """Of each pair the verdict under the shown purchase model, else its first; and the others."""
     if not section.comparisons:
-        return (VerdictView(word="no verdict", claim=NO_PAIR, conditions=""),), ()
+        return (VerdictView(word=NO_VERDICT, claim=NO_PAIR, conditions=""),), ()
     shown, first = shown_model(section), dict[tuple[str, str], Comparison]()
     for one in section.comparisons:
         if (one.case, one.baseline) not in first or one.basis == shown:
@@ -126,9 +136,9 @@ def _verdicts(section: Section) -> tuple[tuple[VerdictView, ...], tuple[VerdictV
 
 def _verdict(one: Comparison) -> VerdictView:
     claim, parted, conditions = one.sentence.partition(f" ({one.basis}")
-    word = "no verdict" if one.verdict == "none" else one.verdict
+    word = NO_VERDICT if one.verdict == "none" else one.verdict
     return VerdictView(
-        word=word, claim=claim[:1].upper() + claim[1:], conditions=f"({one.basis}{conditions}" if parted else ""
+        word=word, claim=re.sub("^a token", "A token", claim), conditions=f"({one.basis}{conditions}" if parted else ""
     )
 
 

@@ -55,6 +55,7 @@ def page(sections: Sequence[Section], choice: PriceChoice, margin: float = DEFAU
         views=views,
         published=published_rows(models, choice),
         models=models,
+        published_open=any(case.summary.first.case.device_type != "cpu" for one in sections for case in one.cases),
         origins=ORIGINS,
         as_of=choice.as_of,
         goodput=choice.goodput,
@@ -74,7 +75,7 @@ def embedded(value: Any) -> str:
 
 
 def _models(sections: Sequence[Section]) -> tuple[str, ...]:
-    """Purchase models under which published results are priced: those of the book that priced a case, else the usual."""
+    """Purchase models under which published results are priced: those that priced a case, else the usual."""
     used = {model for section in sections for case in section.cases for model in case.costs} - {"user", "owned"}
     return tuple(model for model in PURCHASE_MODELS if model in (used or {"on-demand", "capacity-block"}))
 
