@@ -99,7 +99,8 @@ def break_even_chart(section: Section, one: BreakEven, pair: int) -> Chart:
     ]
     reach = 1.2 * max(2.0, *(max(mark["y"], 1 / mark["y"]) for mark in marks)) if marks else 4.0
     left, right = tie / reach, tie * reach
-    scale = {"x0": left, "x1": right, "y0": 1 / reach / 1.15, "y1": reach * 1.15}
+    outside = 1.15 * max(1.0, tie / (low or tie), (high or tie) / tie)
+    scale = {"x0": left, "x1": right, "y0": 1 / reach / outside, "y1": reach * outside}
     x = quantity("x", "its hour over the other's, price ratio", log=True, domain=[left, right], nice=False)
     y = quantity("y", "cost ratio of a token", log=True, domain=[scale["y0"], scale["y1"]], nice=False)
     number = labels(section).index(plain(one.case))
@@ -109,9 +110,9 @@ def break_even_chart(section: Section, one: BreakEven, pair: int) -> Chart:
     layers = [
         {"mark": {"type": "rect", "color": "var(--line)"}, "data": {"values": [{"a": 1 - margin, "b": 1 + margin}]},
          "encoding": {"y": y | {"field": "a"}, "y2": {"field": "b"}}},
-        {"mark": {"type": "area", "color": side, "opacity": 0.2, "clip": True},
+        {"mark": {"type": "area", "color": side, "opacity": 0.2},
          "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}},
-        {"mark": LINE | {"color": side, "clip": True}, "encoding": {"x": x, "y": y}},
+        {"mark": LINE | {"color": side}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "rule", "strokeDash": [3, 3]}, "data": {"values": [{"a": tie}]},
          "encoding": {"x": x | {"field": "a"}}},
         {"mark": {"type": "point", "filled": True, "size": 70, "color": "var(--ink)", "opacity": 1},
