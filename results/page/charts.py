@@ -30,6 +30,11 @@ def labels(section: Section) -> list[str]:
     return [plain(case.summary.label) for case in section.cases]
 
 
+def is_measured(case: PricedCase) -> bool:
+    """Whether its runs are of a device: what is simulated is in the table and in no chart of measurements."""
+    return case.summary.first.provenance == "measured"
+
+
 def shown(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
     """Places of the cases that have a row."""
     drawn = {row["case"] for row in rows}
@@ -197,6 +202,8 @@ def step_chart(section: Section) -> Chart:
     title = "Step time over windows and runs"
     rows, names = list[Mapping[str, Any]](), labels(section)
     for name, case in zip(names, section.cases, strict=True):
+        if not is_measured(case):
+            continue
         timed = [record for record in case.summary.records if record.place.role == "timed"]
         rows += [row for number, record in enumerate(timed) for row in _windows(name, number, record)]
     if not rows:
@@ -228,7 +235,7 @@ def _windows(name: str, number: int, record: RunRecord) -> Iterator[Mapping[str,
 
 def _range_told(name: str, values: Sequence[float]) -> str:
     if not values:
-        return f"{name}: no timed run"
+        return f"{name}: nothing measured"
     return f"{name}: {min(values):,.4g} to {max(values):,.4g} ms in {len(values)} windows"
 
 
@@ -237,27 +244,23 @@ def loss_chart(section: Section) -> Chart:
     title = "Loss, the cases on top of one another"
     rows, told, names = list[Mapping[str, Any]](), list[str](), labels(section)
     for name, case in zip(names, section.cases, strict=True):
-        losses = _losses(case)
+        losses = _losses(case) if is_measured(case) else []
         rows += [{"case": name, "step": step, "loss": loss} for step, loss in losses]
         known = [loss for _, loss in losses if loss is not None]
-        told.append(f"{name}: from {known[0]:.4g} to {known[-1]:.4g} nats a token" if known else f"{name}: no losses")
+        told.append(
+            f"{name}: from {known[0]:.4g} to {known[-1]:.4g} nats a token" if known else f"{name}: nothing measured"
+        )
     if not any(row["loss"] is not None for row in rows):
         return Chart(title=title, text="Not drawn: no run has losses.", kind="measured")
-    thin = {
-        "strokeWidth": {
-            "field": "case",
-            "type": "nominal",
-            "legend": None,
-            "scale": {"domain": names, "range": [5, 2, 1]},
-        }
-    }
+    y = {"x": quantity("step", "optimizer step"), "y": quantity("loss", "loss, nats a token"), "color": by_case(names)}
+    first = [row for row in rows if row["case"] == names[0]]
     layers = [
-        {"mark": LINE | {"opacity": 0.85},
-         "encoding": {"x": quantity("step", "optimizer step"), "y": quantity("loss", "loss, nats a token"),
-                      "color": by_case(names)} | thin},
-    ]  # fmt: skip
-    return Chart(title=title, text="; ".join(told) + ". Lines on top of one another are the same training.",
-                 cases=shown(names, rows), svg=draw(layers, rows), kind="measured")  # fmt: skip
+        {"mark": LINE | {"strokeWidth": 5, "opacity": 0.6}, "data": {"values": first}, "encoding": y},
+        {"mark": LINE | {"strokeWidth": 1.5}, "encoding": y},
+    ]
+    text = "; ".join(told) + ". Lines on top of one another are the same training."
+    svg = draw(layers, [row for row in rows if row["case"] != names[0]])
+    return Chart(title=title, text=text, cases=shown(names, rows), svg=svg, kind="measured")
 
 
 def _losses(case: PricedCase) -> list[tuple[int, float | None]]:

@@ -45,7 +45,7 @@ function setUp(form) {
       addOption(select, OWN, "your own price");
       select.value = measured.model;
       side.in("discount").value = 0;
-      side.out("label").textContent = `${measured.label} on ${measured.machine}`;
+      side.out("label").textContent = `${pair().sameMachine ? "Both" : measured.label} on ${measured.machine}`;
       side.set.querySelector(".side").className = `side side-${pair()[side.name] % 6}`;
       if (select.value === OWN) side.in("price").value = measured.usdPerHour ?? "";
     }

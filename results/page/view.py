@@ -58,7 +58,6 @@ class SectionView:
     models: tuple[str, ...]
     rows: tuple[Row, ...]
     recipes: tuple[RecipePair, ...]
-    forest: Chart
     charts: tuple[Chart, ...]
     live: dict[str, Any]
     circumstances: tuple[str, ...]
@@ -92,8 +91,8 @@ def section_view(section: Section, choice: PriceChoice, margin: float) -> Sectio
         models=purchase_models(section),
         rows=case_rows(section, purchase_models(section)),
         recipes=tuple(_recipe_pairs(section.cases)),
-        forest=charts.forest(section),
         charts=(
+            charts.forest(section),
             *_break_evens(section),
             charts.price_chart(section, histories, choice.as_of),
             charts.run_length_chart(section),
