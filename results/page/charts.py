@@ -255,8 +255,8 @@ def loss_chart(section: Section) -> Chart:
     y = {"x": quantity("step", "optimizer step"), "y": quantity("loss", "loss, nats a token"), "color": by_case(names)}
     first = [row for row in rows if row["case"] == names[0]]
     layers = [
-        {"mark": LINE | {"strokeWidth": 5, "opacity": 0.6}, "data": {"values": first}, "encoding": y},
-        {"mark": LINE | {"strokeWidth": 1.5}, "encoding": y},
+        {"mark": LINE | {"strokeWidth": 6, "opacity": 0.5}, "data": {"values": first}, "encoding": y},
+        {"mark": LINE, "encoding": y},
     ]
     text = "; ".join(told) + ". Lines on top of one another are the same training."
     svg = draw(layers, [row for row in rows if row["case"] != names[0]])

@@ -201,10 +201,13 @@ def test_it_reads_without_javascript(browser: Any, tmp_path: Any) -> None:
     context.close()
 
 
-def test_a_print_shows_what_is_closed(show: Show) -> None:
-    tab = show(page_of(two_chips()))
+def test_a_print_is_light_fits_and_shows_what_is_closed(show: Show) -> None:
+    tab = show(page_of(every_state()), viewport={"width": 720, "height": 1000}, color_scheme="dark")
+    tab.emulate_media(media="print", color_scheme="dark")
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert tab.locator("details:not([open])").count() == 0
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 720
 
 
 def test_five_hundred_records_are_quick(show: Show) -> None:
