@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench.compare_command import compare
 from bench.money_commands import app as money_commands
 from bench.options import (
     AgainOption,
@@ -19,8 +18,6 @@ from bench.options import (
     ColdStartsOption,
     DiscountOption,
     DollarsOption,
-    FormatOption,
-    GoodputOption,
     InstanceOption,
     MarginOption,
     MinutesOption,
@@ -37,6 +34,7 @@ from bench.options import (
     examples,
 )
 from bench.price_command import prices
+from bench.report_commands import app as report_commands
 
 if TYPE_CHECKING:
     from bench.plan import Case, MeasurePlan
@@ -259,49 +257,6 @@ def probe(
 
 app.command(
     epilog=examples(
-        "fairchip compare results/runs/A results/runs/B",
-        "fairchip compare results/runs/A results/runs/B --instance c8i.2xlarge --format md",
-        "fairchip compare results/runs/A results/runs/B --fail-on usd_per_mtok:5% --fail-on tokens_per_second:3%",
-    )
-)(compare)
-
-
-@app.command(
-    epilog=examples(
-        "fairchip report",
-        "fairchip report results/runs/A --as-of 2026-03-01 --instance c8i.2xlarge",
-        "fairchip report results/runs/A results/runs/B --format csv",
-        "fairchip report results/runs/A --instance c8i.2xlarge --prices mine.csv --discount c8i.2xlarge=12%",
-    )
-)
-def report(
-    records: Annotated[
-        list[Path] | None, typer.Argument(metavar="RECORDS", help="Record files or folders; default: the newest.")
-    ] = None,
-    instance: InstanceOption = None,
-    region: RegionOption = None,
-    usd_per_hour: UsdOption = None,
-    as_of: AsOfOption = None,
-    files: PricesOption = None,
-    discount: DiscountOption = None,
-    goodput: GoodputOption = 1.0,
-    margin: MarginOption = 0.02,
-    format_: FormatOption = "table",
-) -> None:
-    """Print the comparison of records again, at any day's prices.
-
-    Needs no framework, and not the machine that measured.
-    """
-    from bench.comparing import price_choice, print_comparison
-    from bench.folders import newest_folder
-    from results.store import load_all
-
-    choice = price_choice(instance, region, usd_per_hour, as_of, files, discount, goodput)
-    print_comparison({"": load_all(records or [newest_folder()])}, choice, margin, format_)
-
-
-app.command(
-    epilog=examples(
         "fairchip prices p5.48xlarge",
         "fairchip prices p5.48xlarge --explain --model on-demand --as-of 2026-03-01",
         "fairchip prices --provider lambda --history --format csv",
@@ -348,6 +303,7 @@ def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD")
         print(make_reference(find_workload(name)))
 
 
+app.add_typer(report_commands)
 app.add_typer(money_commands)
 
 

@@ -8,7 +8,9 @@ from rich.console import Console
 
 from bench.entry import say
 from bench.errors import UsageError
+from results.compare import Section
 from results.costs import PriceChoice, require_usable
+from results.files import write_atomically
 from results.own_prices import parse_discounts
 from results.record import RunRecord
 from results.render import Format, as_json, markdown, print_sections
@@ -62,19 +64,28 @@ def print_comparison(
     margin: float,
     format_: Format,
     thresholds: Sequence[Threshold] = (),
+    *,
+    html: Path | None = None,
+    md: Path | None = None,
 ) -> bool:
-    """The comparison on standard output; whether every threshold stands, held or undecided.
+    """The comparison on standard output, and as a page or Markdown file where a path is given.
 
-    A table of runs has no place for thresholds: there they are said on standard error.
+    Tells whether every threshold stands, held or undecided. A table of runs has no place for thresholds: there they
+    are said on standard error.
 
     Raises:
         ResultsError: the sides cannot be compared, or a price cannot be used.
+        UsageError: a path that no such file is written to.
+        ModuleNotFoundError: a library of the page is missing.
+        OSError: a file cannot be written; what was there stays.
     """
-    if format_ == "csv" and not thresholds:
+    _require_places({html: (".html", ".htm"), md: (".md",)})
+    if format_ == "csv" and not thresholds and html is None and md is None:
         _print_runs(sides)
         return True
     sections = with_checks(make_sections(sides, choice, margin), thresholds, sides)
     checks = [check for section in sections for check in section.checks]
+    _write_files(sections, choice, margin, html, md)
     if format_ == "csv":
         _print_runs(sides)
         for check in checks:
@@ -94,6 +105,30 @@ def _print_runs(sides: Mapping[str, Sequence[RunRecord]]) -> None:
     from results.frame import run_frame
 
     print(run_frame([record for records in sides.values() for record in records]).to_csv(index=False), end="")
+
+
+def _require_places(endings: Mapping[Path | None, tuple[str, ...]]) -> None:
+    """Refuse a mistyped path before anything is computed: a record, say, is never replaced by its report."""
+    for path, allowed in endings.items():
+        if path is None:
+            continue
+        if path.suffix.lower() not in allowed:
+            raise UsageError(f"{path} does not end in {allowed[0]}", f"write it as {path.stem or 'report'}{allowed[0]}")
+        if not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}", "make it first, or name one that is there")
+
+
+def _write_files(
+    sections: Sequence[Section], choice: PriceChoice, margin: float, html: Path | None, md: Path | None
+) -> None:
+    if html is not None:
+        from results.page.writing import write_page
+
+        write_page(html, sections, choice, margin)
+    if md is not None:
+        write_atomically(md, markdown(sections))
+    for path in filter(None, (html, md)):
+        say(f"wrote {path}")
 
 
 def side_names(sides: Sequence[Path]) -> list[str]:

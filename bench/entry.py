@@ -14,7 +14,10 @@ from typing import Any, TextIO
 from bench.errors import EXPECTED, one_line
 
 PROGRAM = "fairchip"
-EXTRA_OF = {"pandas": "report", "scipy": "report", "torch": "torch", "jax": "jax"}
+EXTRA_OF = {
+    "pandas": "report", "scipy": "report", "jinja2": "report", "markupsafe": "report", "vl_convert": "report",
+    "torch": "torch", "jax": "jax",
+}  # fmt: skip
 """The extra of pyproject.toml that brings a package which not every command needs."""
 
 

@@ -30,6 +30,10 @@ FormatOption = Annotated[
     Literal["table", "md", "json", "csv"],
     typer.Option("--format", help="The comparison; csv: a row a run."),
 ]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", help="Also write it as a page for a browser: one file, no network.")
+]
+MarkdownOption = Annotated[Path | None, typer.Option("--md", help="Also write it as Markdown, into a file.")]
 OutOption = Annotated[
     Path | None,
     typer.Option("--out", help="Folder for the records; default: results/runs/TIME-SUITE, or where it was begun."),

@@ -121,7 +121,7 @@ def price_case(summary: CaseSummary, choice: PriceChoice) -> PricedCase:
         PriceError: a chosen instance or region that no table knows, or a price that is not positive.
     """
     require_usable(choice)
-    machine = _told(summary)
+    machine = machine_of(summary)
     name = machine.name or choice.instance
     rented = known_instance(name)
     priced = _priced(summary, name, prices_of(machine, choice), choice.goodput)
@@ -183,8 +183,8 @@ def _used_chips(summary: CaseSummary) -> float:
     return 0 if case.device_type == "cpu" else case.chips
 
 
-def _told(summary: CaseSummary) -> DetectedInstance:
-    """The machine of a case. Hosts of one type may differ in region and purchase: then the case has none."""
+def machine_of(summary: CaseSummary) -> DetectedInstance:
+    """The machine of a case as detected. Hosts of a type may differ in region and purchase: then the case has none."""
     machines = [record.environment.instance for record in summary.records]
     region = agreed(machine.region for machine in machines)
     model = agreed(machine.purchase_model for machine in machines)
