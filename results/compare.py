@@ -244,10 +244,18 @@ def why_not_comparable(ours: CaseSummary, theirs: CaseSummary) -> str | None:
             return f"{side.label} is {side.first.provenance}"
         if not side.ranked:
             return f"{side.label} has no ranked run"
+    if ours.first.case.backend != theirs.first.case.backend and is_tuned(ours) != is_tuned(theirs):
+        tuned, other = (ours, theirs) if is_tuned(ours) else (theirs, ours)
+        return f"{tuned.label} was tuned and {other.label} was not: that compares effort, not devices"
     if all(record.reference is not None for side in (ours, theirs) for record in side.ranked):
         return None
     gap, limit = parity_gap(ours.envelope, theirs.envelope), MUTUAL_PARITY[ours.first.case.precision]
     return None if gap <= limit else f"the two loss trajectories part by {gap:.1e}, limit {limit:.0e}"
+
+
+def is_tuned(case: CaseSummary) -> bool:
+    """Whether a search found the recipe."""
+    return case.first.case.recipe.get("track") == "tuned"
 
 
 def on_one_machine(ours: CaseSummary, theirs: CaseSummary) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from made_up_reports import OWN_PRICE, every_state, hostile, one_machine, page_of, sections_of, two_chips
+from made_up_reports import OWN_PRICE, chip_case, every_state, hostile, one_machine, page_of, sections_of, two_chips
 
 from results.compare import equal_price_ratio
 from results.what_if import Side, what_if
@@ -106,11 +106,12 @@ def test_on_one_machine_the_price_cancels(show: Show) -> None:
 
 
 def test_another_pair_can_be_chosen(show: Show) -> None:
-    tab = show(page_of(every_state()))
+    other = chip_case("another", 61_000.0, "trn1.32xlarge", case__recipe={"name": "mine", "track": "custom"})
+    tab = show(page_of([*two_chips(), *other]))
     before = answer(tab)
     tab.locator("#pair-0").select_option("1")
     assert answer(tab) != before
-    assert "(best)" in tab.locator(".answer .claim").inner_text()
+    assert "another x 8 (mine)" in tab.locator(".answer .claim").inner_text()
 
 
 def test_the_keyboard_reaches_everything(show: Show) -> None:

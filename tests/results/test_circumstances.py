@@ -47,6 +47,21 @@ def test_recipes_of_two_engines_differ_in_effort_only() -> None:
     assert "differ in compile (whole -&gt; off)" in markdown(sections(whole, eager))
 
 
+def test_a_tuned_side_gets_no_verdict_over_an_untuned_one_of_another_backend() -> None:
+    tuned = {"name": "best", "track": "tuned"}
+    ours, theirs = case("torch-cpu", 1000.0), case("jax-cpu", 1200.0, case__recipe=tuned)
+    (refused,) = sections(ours, theirs)[0].comparisons
+    assert (refused.verdict, refused.cost_ratio) == ("none", None)
+    assert "jax-cpu (best) was tuned and torch-cpu was not" in refused.sentence
+    (fair,) = sections(case("torch-cpu", 1000.0, case__recipe=tuned), theirs)[0].comparisons
+    assert fair.verdict == "better"
+
+
+def test_what_tuning_brought_a_backend_is_a_verdict() -> None:
+    own = sections(case("torch-cpu", 1000.0), case("torch-cpu", 1200.0, case__recipe={"name": "x", "track": "tuned"}))
+    assert [comparison.verdict for comparison in own[0].comparisons] == ["better"]
+
+
 def test_changed_sources_are_doubted() -> None:
     assert "measured with changed sources of fairchip" in markdown(
         sections(case("torch-cpu", 1.0, environment__source_modified=True))

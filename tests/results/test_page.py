@@ -100,7 +100,7 @@ def test_a_probed_device_has_a_roofline() -> None:
 
 def test_every_chart_has_its_text(everything: str) -> None:
     charts = re.findall(r"<figure.*?</figure>", everything, re.DOTALL)
-    assert len(charts) == 7
+    assert len(charts) == 6
     assert all(re.search(r"<figcaption>[^<]{20,}</figcaption>", chart) for chart in charts)
 
 
