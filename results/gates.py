@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
+from results.mean import mean_of
 from results.peaks import MissingPeak, peak_flops
 from results.record import HEADLINE_CONVENTION, DeviceSample, Gate, HostSample, Measurement, Outcome, RunRecord, Window
 
@@ -139,10 +140,8 @@ def _loss(record: RunRecord, measured: Measurement) -> Verdict:
         return "fail", f"{repeated:.0%} of the losses repeat the one before to the last digit"
     tail = losses[-max(5, len(losses) // 10) :]
     start_off = abs(losses[0] - record.case.expected_first_loss)
-    evidence = (
-        f"from {losses[0]:.3f} (expected {record.case.expected_first_loss:.2f}) to {statistics.fmean(tail):.3f} nats"
-    )
-    return _outcome(start_off <= FIRST_LOSS_NATS and statistics.fmean(tail) < losses[0]), evidence
+    evidence = f"from {losses[0]:.3f} (expected {record.case.expected_first_loss:.2f}) to {mean_of(tail):.3f} nats"
+    return _outcome(start_off <= FIRST_LOSS_NATS and mean_of(tail) < losses[0]), evidence
 
 
 def _steps(record: RunRecord, measured: Measurement) -> Verdict:
@@ -274,7 +273,7 @@ def _samples_below(
     known = _known(map(read, in_windows(record.host_samples, measured)))
     if not known:
         return "unknown", "the host did not tell"
-    share = statistics.fmean(known) / record.environment.logical_cpus
+    share = mean_of(known) / record.environment.logical_cpus
     return _outcome(share <= limit), f"{share:.1%} of processor time {what}, limit {limit:.0%}"
 
 
@@ -290,7 +289,7 @@ def _clocks(record: RunRecord, measured: Measurement) -> Verdict:
     if len(clocks) < 2:
         return ("pass", "not throttled; no clock is told") if throttled else ("unknown", "no clock is told")
     half = len(clocks) // 2
-    before, after = statistics.fmean(clocks[:half]), statistics.fmean(clocks[-half:])
+    before, after = mean_of(clocks[:half]), mean_of(clocks[-half:])
     change = after / before - 1 if before > 0 else math.inf
     evidence = f"from {before:,.0f} to {after:,.0f} MHz ({change:+.1%}), limit {CLOCK_FRACTION:.0%}"
     return _outcome(abs(change) <= CLOCK_FRACTION), evidence

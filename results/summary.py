@@ -19,6 +19,7 @@ from results.gates import (
     tokens_per_second,
     waits_for_parity,
 )
+from results.mean import mean_of
 from results.parity import Envelope, envelope
 from results.peaks import MissingPeak, peak_flops
 from results.record import HEADLINE_CONVENTION, Gate, RunRecord
@@ -298,8 +299,8 @@ def _energy(records: Sequence[RunRecord]) -> Energy:
         return missing or Energy(status="unavailable", reason="no timed run")
     return Energy(
         status="measured",
-        joules_per_token=statistics.fmean(energy.joules_per_token or 0.0 for energy in each),
-        watts=statistics.fmean(energy.watts or 0.0 for energy in each),
+        joules_per_token=mean_of([energy.joules_per_token or 0.0 for energy in each]),
+        watts=mean_of([energy.watts or 0.0 for energy in each]),
         source=each[0].source,
     )
 

@@ -249,3 +249,10 @@ def test_known_cpus_are_below_the_ceiling() -> None:
     """Xeon 6980P: 128 cores, about 3.2 GHz all-core, two AVX-512 units, AMX."""
     assert cpu_ceiling(128, "fp32") > 128 * 3.2e9 * 64
     assert cpu_ceiling(128, "bf16-mixed") > 128 * 3.2e9 * 2048
+
+
+def test_a_mean_of_absurd_numbers_is_no_overflow() -> None:
+    from results.mean import mean_of
+
+    assert mean_of([1e308, 1e308, 1e308]) == pytest.approx(1e308)
+    assert mean_of([1.0, 2.0, 6.0]) == 3.0
