@@ -116,9 +116,10 @@ reliability: ## inject every fault a hundred times, fuzz longer, and write docs/
 	@$(SETUP) $(TEST_EXTRAS)
 	@FAIRCHIP_FAULTS=100 FAIRCHIP_FUZZ=2000 FAIRCHIP_RELIABILITY_PAGE=1 $(RUN) pytest -o timeout=3600 tests/reliability tests/fuzz
 
-test-stand-in: ## test the device that stands in for a NeuronCore, and the backends on it, thoroughly (some minutes)
+test-stand-in: ## test the device that stands in for a NeuronCore, the backends on it and compiled shards (some minutes)
 	@$(SETUP) $(TEST_EXTRAS)
-	@FAIRCHIP_STAND_IN=1 $(RUN) pytest tests/backends/test_neuron_stand_in.py tests/e2e/test_simulated_trainium.py
+	@FAIRCHIP_STAND_IN=1 $(RUN) pytest tests/backends/test_neuron_stand_in.py tests/e2e/test_simulated_trainium.py \
+	  tests/parity/test_several_devices.py
 
 test-placeholders: ## fetch AWS's placeholder packages of the public index, and check that none is taken for the real one
 	@$(SETUP) $(TEST_EXTRAS)

@@ -19,8 +19,10 @@ from results.store import load_all
 ROOT = Path(__file__).parents[2]
 QUICK = """
 import bench.campaign
+import bench.probing
 from made_up_runs import made_up_worker
 bench.campaign.run_worker = made_up_worker(0.001)
+bench.probing.probe_first = lambda cases: None
 """
 
 PytestBench = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ jax = pytest.importorskip("jax")
 
 from torch._inductor.utils import run_fw_bw_and_get_code  # noqa: E402
 
-from backends.contract import Rank  # noqa: E402
+from backends.contract import Rank, StepLoss  # noqa: E402
 from backends.engine_jax import JaxSession  # noqa: E402
 from backends.engine_torch import TorchSession  # noqa: E402
 from backends.recipe import Recipe, resolve  # noqa: E402
@@ -26,10 +27,17 @@ EAGER = Recipe(compile="off")
 JITTED = Recipe(compile="whole")
 
 
+@cache
+def plain(session_class: type, *, tied_head: bool = False) -> list[StepLoss]:
+    """What every recipe is held against: the engine as simply as it can, over all steps."""
+    recipe = JITTED if session_class is JaxSession else EAGER
+    return run_steps(session_class, small_workload(tied_head=tied_head), recipe)
+
+
 @pytest.mark.parametrize("tied_head", [False, True])
 def test_twenty_steps_of_torch_and_jax(tied_head: bool) -> None:
     workload = small_workload(tied_head=tied_head)
-    ours, theirs = run_steps(TorchSession, workload, EAGER), run_steps(JaxSession, workload, JITTED)
+    ours, theirs = plain(TorchSession, tied_head=tied_head), plain(JaxSession, tied_head=tied_head)
     assert deviation(ours, theirs) <= 1e-10
     assert ours[-1].loss < ours[0].loss
     assert ours[0].gradient_norm > workload.optimizer.clip_norm, "the clip must bite for this test to see it"
@@ -41,7 +49,7 @@ def test_first_loss_is_numpys(session_class: type, tied_head: bool) -> None:
     workload = small_workload(tied_head=tied_head)
     batch = batch_source(workload)(0)
     true = llama_numpy.loss(workload.model, as_dict(workload.model, workload.seed), batch.inputs, batch.targets)
-    (first,) = run_steps(session_class, workload, EAGER, steps=1)
+    first = plain(session_class, tied_head=tied_head)[0]
     assert abs(first.loss - true) <= 1e-12 * true
 
 
@@ -56,9 +64,9 @@ def test_first_loss_is_numpys(session_class: type, tied_head: bool) -> None:
 )
 def test_every_torch_recipe_is_the_same_mathematics(recipe: Recipe) -> None:
     """With a tied head, whose weight has gradients of two parts, wherever the model is cut."""
-    workload = small_workload(tied_head=recipe.loss_part_tokens is not None)
-    base = run_steps(TorchSession, workload, EAGER, steps=5)
-    assert deviation(run_steps(TorchSession, workload, recipe, steps=5), base) < 1e-10
+    tied = recipe.loss_part_tokens is not None
+    steps = run_steps(TorchSession, small_workload(tied_head=tied), recipe, steps=5)
+    assert deviation(steps, plain(TorchSession, tied_head=tied)[:5]) < 1e-10
 
 
 def test_parts_are_compiled_once_for_all_layers_and_steps() -> None:
@@ -75,10 +83,9 @@ def test_parts_are_compiled_once_for_all_layers_and_steps() -> None:
 @pytest.mark.parametrize("attention", ["product", "sdpa"])
 def test_every_jax_attention_is_the_same_mathematics(attention: str) -> None:
     """`jax.nn.dot_product_attention` computes its softmax in float32 whatever it is given, hence the tolerance."""
-    workload = small_workload()
-    base = run_steps(JaxSession, workload, JITTED, steps=5)
     limit = 1e-10 if attention == "product" else 1e-5
-    assert deviation(run_steps(JaxSession, workload, Recipe(attention=attention), steps=5), base) < limit
+    steps = run_steps(JaxSession, small_workload(), Recipe(attention=attention), steps=5)
+    assert deviation(steps, plain(JaxSession)[:5]) < limit
 
 
 @pytest.mark.parametrize(
@@ -89,24 +96,20 @@ def test_every_jax_attention_is_the_same_mathematics(attention: str) -> None:
     ],
 )
 def test_every_jax_recipe_is_the_same_mathematics(recipe: Recipe) -> None:
-    workload = small_workload()
-    base = run_steps(JaxSession, workload, JITTED, steps=5)
-    assert deviation(run_steps(JaxSession, workload, recipe, steps=5), base) < 1e-10
+    assert deviation(run_steps(JaxSession, small_workload(), recipe, steps=5), plain(JaxSession)[:5]) < 1e-10
 
 
 @pytest.mark.parametrize("session_class", [TorchSession, JaxSession])
 @pytest.mark.parametrize("change", [{"micro_batch": 1}, {"micro_batch": 2}, {"rematerialise": True}])
 def test_recipes_do_not_change_mathematics(session_class: type, change: dict) -> None:
-    workload, compiled = small_workload(), "whole" if session_class is JaxSession else "off"
-    base = run_steps(session_class, workload, Recipe(compile=compiled))
-    assert deviation(run_steps(session_class, workload, Recipe(compile=compiled, **change)), base) <= 1e-10
+    recipe = Recipe(compile="whole" if session_class is JaxSession else "off", **change)
+    assert deviation(run_steps(session_class, small_workload(), recipe), plain(session_class)) <= 1e-10
 
 
 @pytest.mark.parametrize("change", [{}, {"compile_mode": "reduce-overhead", "micro_batch": 1}])
 def test_compiled_torch_is_eager_torch(change: dict) -> None:
-    workload = small_workload()
-    base = run_steps(TorchSession, workload, EAGER)
-    assert deviation(run_steps(TorchSession, workload, Recipe(compile="whole", **change)), base) <= 1e-10
+    steps = run_steps(TorchSession, small_workload(), Recipe(compile="whole", **change))
+    assert deviation(steps, plain(TorchSession)) <= 1e-10
 
 
 @pytest.mark.parametrize("attention", GPU_ONLY)

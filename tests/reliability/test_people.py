@@ -167,10 +167,22 @@ def test_a_log_that_is_closed_stops_the_suite(tmp_path: Path, monkeypatch: pytes
 
 
 def test_help_is_quick() -> None:
-    """`--help` under 0.3 s and `list` under 0.5 s, the best of five on a machine that does other things too."""
+    """`--help` under 0.3 s, `list` under 0.5 s: the best of five, at the pace of a machine that does nothing else."""
     limits = {("--help",): 0.3, ("run", "--help"): 0.3, ("list",): 0.5, ("doctor",): 3.0}
     for arguments, limit in limits.items():
-        assert min(_seconds(arguments) for _ in range(5)) < limit, arguments
+        rounds = [(_seconds(arguments), _library_seconds()) for _ in range(5)]
+        slowness = max(1.0, min(library for _, library in rounds) / LIBRARY_SECONDS)
+        assert min(ours for ours, _ in rounds) < limit * slowness, (arguments, rounds)
+
+
+LIBRARY_SECONDS = 0.25
+"""What the libraries below `list` take to start on the quiet machine (two cores, 2026) that the limits are for."""
+
+
+def _library_seconds() -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-P", "-c", "import typer.main, pydantic.types"], check=True)
+    return time.perf_counter() - start
 
 
 def _seconds(arguments: tuple[str, ...]) -> float:
