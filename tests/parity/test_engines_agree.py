@@ -18,7 +18,7 @@ from backends.engine_jax import JaxSession  # noqa: E402
 from backends.engine_torch import TorchSession  # noqa: E402
 from backends.recipe import Recipe, resolve  # noqa: E402
 from workloads.data import batch_source  # noqa: E402
-from workloads.models import llama_numpy  # noqa: E402
+from workloads.models import llama_jax, llama_numpy  # noqa: E402
 from workloads.models.llama_torch import ATTENTIONS, LOSSES  # noqa: E402
 from workloads.parameters import as_dict  # noqa: E402
 
@@ -80,10 +80,11 @@ def test_parts_are_compiled_once_for_all_layers_and_steps() -> None:
         assert session.compiled_graphs() - before == 3
 
 
-@pytest.mark.parametrize("attention", ["product", "sdpa"])
-def test_every_jax_attention_is_the_same_mathematics(attention: str) -> None:
+@pytest.mark.parametrize("attention", ["causal-blocks", "sdpa"])
+def test_every_jax_attention_is_the_same_mathematics(attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`jax.nn.dot_product_attention` computes its softmax in float32 whatever it is given, hence the tolerance."""
-    limit = 1e-10 if attention == "product" else 1e-5
+    monkeypatch.setattr(llama_jax, "SMALLEST_BLOCK", 5)
+    limit = 1e-10 if attention == "causal-blocks" else 1e-5
     steps = run_steps(JaxSession, small_workload(), Recipe(attention=attention), steps=5)
     assert deviation(steps, plain(JaxSession)[:5]) < limit
 

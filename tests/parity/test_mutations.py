@@ -20,7 +20,7 @@ from backends.recipe import Recipe
 
 EAGER = Recipe(compile="off")
 MICRO = Recipe(compile="off", micro_batch=1)
-JITTED = Recipe(compile="whole")
+JITTED = Recipe(compile="whole", loss_part_tokens=24)
 LIMIT = 1e-10
 
 TORCH_MODEL, TORCH_ENGINE = "workloads.models.llama_torch", "backends.engine_torch"
@@ -74,13 +74,18 @@ MUTATIONS = {
         "jnp.split(heads.astype(cosine.dtype), 2, axis=-1)",
         "(heads.astype(cosine.dtype)[..., ::2], heads.astype(cosine.dtype)[..., 1::2])",
     ),
-    "jax causal mask": (JAX_MODEL, "jnp.tri(positions, dtype=bool)", "jnp.ones((positions, positions), dtype=bool)"),
-    "jax loss mean": (JAX_MODEL, "of_part(stream, targets) / targets.size", "of_part(stream, targets)"),
+    "jax causal mask": (
+        JAX_MODEL,
+        "jnp.tri(queries, keys, keys - queries, dtype=bool)",
+        "jnp.ones((queries, keys), dtype=bool)",
+    ),
+    "jax loss mean": (JAX_MODEL, "weights, stream, targets) / targets.size", "weights, stream, targets)"),
+    "jax gradients of parts": (JAX_MODEL, "lambda gradient: outer * gradient", "lambda gradient: gradient"),
     "jax RMS epsilon": (JAX_MODEL, "keepdims=True) + epsilon", "keepdims=True) + 1e-6"),
     "jax key-value head mapping": (
         JAX_MODEL,
-        "reshape(batch, positions, model.kv_heads, -1, width)",
-        "reshape(batch, positions, -1, model.kv_heads, width).swapaxes(2, 3)",
+        "reshape(batch, queries, model.kv_heads, -1, width)",
+        "reshape(batch, queries, -1, model.kv_heads, width).swapaxes(2, 3)",
     ),
     "jax AdamW epsilon": (JAX_ENGINE, "+ rule.epsilon", "+ 1e-7"),
     "jax epsilon inside the root": (

@@ -4,9 +4,10 @@ Precision is explicit, as in the torch twin. Shape letters: B sequences, T posit
 heads, G = H / K, W head width.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +20,10 @@ from workloads.spec import Model
 
 Parameters = Mapping[str, Array]
 
-ATTENTIONS = ("product", "sdpa", "sdpa-cudnn")
+ATTENTIONS = ("product", "causal-blocks", "sdpa", "sdpa-cudnn")
 LOSSES = ("cross-entropy", "masked")
+MOST_BLOCKS, SMALLEST_BLOCK = 8, 64
+"""Of queries, in attention by causal blocks: more blocks leave more work out, and take longer to compile."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class Numerics:
     master: jnp.dtype
     operands: jnp.dtype
     attention: str
-    """``product`` (two matrix products and a softmax), ``sdpa`` (`jax.nn.dot_product_attention` as XLA compiles it) or
-    ``sdpa-cudnn`` (the same by cuDNN's fused kernel, which knows 16-bit operands alone; it or an error)."""
+    """``product`` (two matrix products and a softmax), ``causal-blocks`` (the same of some queries at a time with the
+    keys up to them, which leaves nearly half the work out), ``sdpa`` (`jax.nn.dot_product_attention` as XLA compiles
+    it) or ``sdpa-cudnn`` (the same by cuDNN's fused kernel, which knows 16-bit operands alone; it or an error)."""
 
     @staticmethod
     def of(policy: PrecisionPolicy, attention: str) -> "Numerics":
@@ -58,16 +62,39 @@ def loss(
 ) -> Array:
     """Mean next-token cross-entropy in nats, a scalar of the master type, of int32 tokens (B, T) twice."""
     stream = _stream(model, numerics, parameters, inputs, form)
-    of_part = partial(_summed_loss, model, numerics, parameters, form.loss)
+    of_part = partial(_summed_loss, model, numerics, form.loss)
+    weights = {name: parameters[name] for name in (FINAL_NORM, EMBEDDING if model.tied_head else HEAD)}
     if form.loss_parts == 1:
-        return of_part(stream, targets) / targets.size
+        return of_part(weights, stream, targets) / targets.size
+    return _summed_in_parts(of_part, form.loss_parts, weights, stream, targets) / targets.size
 
-    def add(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
-        return total + jax.checkpoint(of_part)(*part), None
 
-    parts = tuple(_parts(whole, form.loss_parts) for whole in (stream, targets))
-    total, _ = jax.lax.scan(add, jnp.zeros((), numerics.master), parts)
-    return total / targets.size
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _summed_in_parts(
+    of_part: Callable[..., Array], count: int, weights: Parameters, stream: Array, targets: Array
+) -> Array:
+    """Part by part: the gradients of each are taken at once, so that the scores of one part exist at a time."""
+    return _parts_forward(of_part, count, weights, stream, targets)[0]
+
+
+def _parts_forward(
+    of_part: Callable[..., Array], count: int, weights: Parameters, stream: Array, targets: Array
+) -> tuple[Array, Any]:
+    def add(total: Any, part: tuple[Array, Array]) -> tuple[Any, Array]:
+        loss, (of_weights, of_stream) = jax.value_and_grad(of_part, argnums=(0, 1))(weights, *part)
+        return jax.tree.map(jnp.add, total, (loss, of_weights)), of_stream
+
+    nothing = jnp.zeros((), next(iter(weights.values())).dtype), jax.tree.map(jnp.zeros_like, weights)
+    parts = tuple(_parts(whole, count) for whole in (stream, targets))
+    (loss, of_weights), of_stream = jax.lax.scan(add, nothing, parts)
+    return loss, (of_weights, jnp.moveaxis(of_stream, 0, 1).reshape(stream.shape))
+
+
+def _parts_backward(of_part: Callable[..., Array], count: int, gradients: Any, outer: Array) -> tuple[Any, ...]:
+    return *jax.tree.map(lambda gradient: outer * gradient, gradients), None
+
+
+_summed_in_parts.defvjp(_parts_forward, _parts_backward)
 
 
 def _parts(whole: Array, count: int) -> Array:
@@ -76,7 +103,7 @@ def _parts(whole: Array, count: int) -> Array:
 
 
 def _summed_loss(
-    model: Model, numerics: Numerics, parameters: Parameters, form: str, stream: Array, targets: Array
+    model: Model, numerics: Numerics, form: str, parameters: Parameters, stream: Array, targets: Array
 ) -> Array:
     scores = _scores(model, numerics, parameters, stream).astype(numerics.master)
     if form == "masked":
@@ -143,12 +170,13 @@ def _block(model: Model, numerics: Numerics, weights: Parameters, stream: Array,
 
 def product(numerics: Numerics, x: Array, weight: Array) -> Array:
     """X W^T with W (out, in), both in the operands' type, at full precision of that type (no TF32)."""
-    return jnp.einsum(
-        "...i,oi->...o",
-        x.astype(numerics.operands),
+    flat = jnp.einsum(
+        "ti,oi->to",
+        x.reshape(-1, x.shape[-1]).astype(numerics.operands),
         weight.astype(numerics.operands),
         precision=jax.lax.Precision.HIGHEST,
     )
+    return flat.reshape(*x.shape[:-1], -1)
 
 
 def _attention(
@@ -160,6 +188,8 @@ def _attention(
     v = _split(values, model.kv_heads).astype(numerics.operands)
     if numerics.attention == "product":
         return _product_attention(model, numerics, q, k, v).reshape(queries.shape)
+    if numerics.attention == "causal-blocks":
+        return _blocked_attention(model, numerics, q, k, v).reshape(queries.shape)
     return fused_attention(q, k, v, numerics.attention).reshape(queries.shape)
 
 
@@ -171,13 +201,21 @@ def fused_attention(q: Array, k: Array, v: Array, attention: str) -> Array:
 
 def _product_attention(model: Model, numerics: Numerics, q: Array, k: Array, v: Array) -> Array:
     """(B, T, H, W), (B, T, K, W) twice -> (B, T, H, W); the softmax in the master type."""
-    batch, positions, _, width = q.shape
-    highest = jax.lax.Precision.HIGHEST
-    q = (q * width**-0.5).reshape(batch, positions, model.kv_heads, -1, width)
+    batch, queries, _, width = q.shape
+    highest, keys = jax.lax.Precision.HIGHEST, k.shape[1]
+    q = (q * width**-0.5).reshape(batch, queries, model.kv_heads, -1, width)
     scores = jnp.einsum("btkgw,bskw->bkgts", q, k, precision=highest).astype(numerics.master)
-    causal = jnp.tri(positions, dtype=bool)
+    causal = jnp.tri(queries, keys, keys - queries, dtype=bool)
     weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1).astype(numerics.operands)
     return jnp.einsum("bkgts,bskw->btkgw", weights, v, precision=highest)
+
+
+def _blocked_attention(model: Model, numerics: Numerics, q: Array, k: Array, v: Array) -> Array:
+    """The same, block by block of queries, each with the keys up to its last query."""
+    size = max(SMALLEST_BLOCK, -(-q.shape[1] // MOST_BLOCKS))
+    ends = range(size, q.shape[1] + size, size)
+    blocks = [_product_attention(model, numerics, q[:, end - size : end], k[:, :end], v[:, :end]) for end in ends]
+    return jnp.concatenate(blocks, axis=1)
 
 
 def _rotate(heads: Array, tables: tuple[Array, ...]) -> Array:
