@@ -17,7 +17,7 @@ from bench.interruption import Interrupted, orderly_stop
 from bench.progress import Display
 from bench.schedule import Campaign
 from results.compare import group_cases
-from results.costs import PriceChoice
+from results.costs import PriceChoice, rent
 from results.planning import MOST_RUNS, runs_needed, targets
 from results.record import RunRecord
 from results.render import markdown
@@ -91,7 +91,8 @@ def _made(campaign: Campaign, forecast: Forecast, wish: Wish) -> Made:
         found = replace(found, campaign=lengthened(campaign, found.records))
     if found.is_whole:
         return found
-    with Display(found.campaign.total_runs) as display:
+    usd_per_hour, _ = rent(campaign.environment.instance, wish.choice)
+    with Display(found.campaign.total_runs, usd_per_hour=usd_per_hour) as display:
         return run_campaign(found.campaign, display, forecast, lengthened)
 
 
