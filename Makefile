@@ -34,7 +34,7 @@ PEERS_ENV := .cache/peers
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup bench smoke bench-pytest compare report prices doctor probe gpu peers test test-xla test-stand-in test-placeholders scale reliability lint clean
+.PHONY: help setup bench smoke bench-pytest compare report published prices doctor probe gpu peers test test-xla test-stand-in test-placeholders scale reliability lint clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1	/p' Makefile
@@ -62,6 +62,10 @@ compare: ## compare records: make compare ARGS="A B"
 report: ## print the comparison of the newest records again
 	@$(SETUP) report
 	@$(RUN) bench report $(ARGS)
+
+published: ## write the page of the records below results/published/ anew, in HTML and Markdown
+	@$(SETUP) report
+	@$(RUN) results.publishing $(ARGS)
 
 prices: ## list the price book: make prices ARGS=p5.48xlarge
 	@$(SETUP) report

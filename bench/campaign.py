@@ -84,11 +84,13 @@ class _Stage:
     def run(self, campaign: Campaign) -> Made:
         """Every missing round of the campaign that its budget allows."""
         standing = replace(self._standing, kept=tuple(self._records))
-        for turns in rounds_of(standing.missing(schedule(campaign, standing.suite_id))):
+        after = standing.missing(schedule(campaign, standing.suite_id))
+        for turns in rounds_of(after):
+            after = after[len(turns) :]
             if not self._fits(campaign.budget, turns):
                 break
             try:
-                self._records += self._round(campaign, turns)
+                self._records += self._round(campaign, turns, after)
             except TimeIsUp:
                 break
         return Made(
@@ -102,7 +104,8 @@ class _Stage:
         needed = self._forecast.seconds(turns) if self._forecast.knows(turns) else 0.0
         return needed < budget.left_seconds
 
-    def _round(self, campaign: Campaign, turns: Sequence[Turn]) -> list[RunRecord]:
+    def _round(self, campaign: Campaign, turns: Sequence[Turn], after: Sequence[Turn]) -> list[RunRecord]:
+        """``after``: the turns that are expected once the round is over."""
         records: list[RunRecord] = []
         for turn in turns:
             self._display.start(scrubbed(turn.case.name), turn.role, turn.round)
@@ -111,7 +114,8 @@ class _Stage:
             save(record, campaign.folder)
             records.append(record)
             self._forecast.learn(record)
-            self._display.finish(record)
+            left = [*turns[len(records) :], *after]
+            self._display.finish(record, self._forecast.seconds(left), guessed=not self._forecast.knows(left))
         return records
 
 

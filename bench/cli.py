@@ -18,6 +18,7 @@ from bench.options import (
     ColdStartsOption,
     DiscountOption,
     DollarsOption,
+    FormatOption,
     InstanceOption,
     MarginOption,
     MinutesOption,
@@ -79,6 +80,7 @@ def bench(
     budget_usd: DollarsOption = None,
     strict: StrictOption = False,
     again: AgainOption = False,
+    format_: FormatOption = "table",
 ) -> None:
     """Measure a suite on every backend here, print the comparison.
 
@@ -94,7 +96,7 @@ def bench(
     choice = price_choice(instance, region, usd_per_hour, as_of, files, discount)
     chosen = find_suite(suite) if suite else default_suite()
     effort = chosen_effort(precision, budget_minutes, budget_usd, choice)
-    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again)
+    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again, format_=format_)
     say(f"suite {chosen.name}: {chosen.question}")
     cases = suite_cases(chosen)
     if chosen.probe and effort.budget is None:
@@ -110,6 +112,7 @@ def bench(
         "fairchip run --workload my.toml --data tokens.bin --backend torch-cpu",
         "fairchip run --workload smoke --recipe my-recipe.toml --backend torch-cpu",
         "fairchip run --workload smoke --backend torch-cpu --devices 2 --runs 1",
+        "fairchip run --workload smoke --backend torch-cpu jax-cpu --format json",
         "fairchip run --workload llama-tiny --hf-config config.json --backend jax-cpu",
     )
 )
@@ -146,6 +149,7 @@ def run(
     budget_usd: DollarsOption = None,
     strict: StrictOption = False,
     again: AgainOption = False,
+    format_: FormatOption = "table",
 ) -> None:
     """Measure one workload on the backends you name.
 
@@ -163,7 +167,7 @@ def run(
     names = dict.fromkeys([*backend, *(more_backends or [])])
     cases = [make_case(chosen, name, recipe, devices=devices or "chip") for name in names]
     campaign = _campaign(chosen.name, cases, _plan(cases, windows, time_limit), runs, cold_starts)
-    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again)
+    wish = Wish(choice=choice, margin=margin, effort=effort, out=out, strict=strict, again=again, format_=format_)
     raise typer.Exit(measure_and_compare(campaign, wish))
 
 

@@ -24,7 +24,7 @@ from bench.progress import Display
 from bench.replay import Measured, WindowClock, differences, machine_facts, replayed
 from bench.schedule import Campaign
 from bench.suite import Suite, find_suite, make_case
-from results.costs import PriceChoice
+from results.costs import PriceChoice, rent
 from results.record import RunRecord
 from results.report import make_sections
 from workloads.catalog import find_workload
@@ -83,7 +83,7 @@ def suite_results(request: pytest.FixtureRequest) -> dict[str, Measured]:
     selected = [item.callspec.params.get("measured") for item in request.session.items if hasattr(item, "callspec")]
     cases = {key: case for key, case in config.stash[CASES].items() if key in selected}
     campaign = _campaign(config.stash[SUITE], list(cases.values()), config.getoption("--records"))
-    sections = make_sections({"": _measure(campaign)}, config.stash[CHOICE])
+    sections = make_sections({"": _measure(campaign, config.stash[CHOICE])}, config.stash[CHOICE])
     found = {case.summary.first.place.case_index: (case, section) for section in sections for case in section.cases}
     return {key: replayed(*found[number], campaign.folder) for number, key in enumerate(cases)}
 
@@ -102,8 +102,9 @@ def _campaign(suite: Suite, cases: list[Case], records: Path | None) -> Campaign
     return placed(campaign, records, again=True)
 
 
-def _measure(campaign: Campaign) -> list[RunRecord]:
-    with orderly_stop(), Display(campaign.total_runs) as display:
+def _measure(campaign: Campaign, choice: PriceChoice) -> list[RunRecord]:
+    usd_per_hour, _ = rent(campaign.environment.instance, choice)
+    with orderly_stop(), Display(campaign.total_runs, usd_per_hour=usd_per_hour) as display:
         made = run_campaign(campaign, display, Forecast(campaign, []), lambda campaign, _: campaign)
     return list(made.records)
 

@@ -17,10 +17,10 @@ from bench.interruption import Interrupted, orderly_stop
 from bench.progress import Display
 from bench.schedule import Campaign
 from results.compare import group_cases
-from results.costs import PriceChoice
+from results.costs import PriceChoice, rent
 from results.planning import MOST_RUNS, runs_needed, targets
 from results.record import RunRecord
-from results.render import markdown
+from results.render import Format, markdown
 from results.report import make_sections
 from results.stats import FEWEST_RUNS
 from results.summary import is_of_pilot
@@ -36,6 +36,8 @@ class Wish:
     out: Path | None = None
     strict: bool = False
     again: bool = False
+    format_: Format = "table"
+    """Of what is printed at the end."""
     conclude: Callable[[Sequence[RunRecord]], None] = lambda records: None
     """Told all records after the comparison is printed."""
 
@@ -91,7 +93,8 @@ def _made(campaign: Campaign, forecast: Forecast, wish: Wish) -> Made:
         found = replace(found, campaign=lengthened(campaign, found.records))
     if found.is_whole:
         return found
-    with Display(found.campaign.total_runs) as display:
+    usd_per_hour, _ = rent(campaign.environment.instance, wish.choice)
+    with Display(found.campaign.total_runs, usd_per_hour=usd_per_hour) as display:
         return run_campaign(found.campaign, display, forecast, lengthened)
 
 
@@ -120,21 +123,25 @@ def _all_hold(records: Sequence[RunRecord]) -> bool:
 
 
 def _conclude(folder: Path, records: Sequence[RunRecord], wish: Wish) -> None:
-    """Table, report file and places; without the reporting libraries, the places and what to install."""
+    """Table, report file and places; without the reporting libraries, the places and what to install.
+
+    In a format for programs nothing else is on standard output.
+    """
+    tell = print if wish.format_ == "table" else say
     try:
         page = markdown(make_sections({"": records}, wish.choice, wish.margin))
-        print_comparison({"": records}, wish.choice, wish.margin, "table")
+        print_comparison({"": records}, wish.choice, wish.margin, wish.format_)
         wish.conclude(records)
-        _write_report(folder / "report.md", page)
+        _write_report(folder / "report.md", page, tell)
     except ModuleNotFoundError as error:
         say(f"no comparison: it needs {error.name}; install it with: make setup, or pip install -e '.[report]'")
-    print(f"records: {folder}")
+    tell(f"records: {folder}")
 
 
-def _write_report(path: Path, page: str) -> None:
+def _write_report(path: Path, page: str, tell: Callable[[str], None]) -> None:
     """The page can be made again from the records at any time, so a full disk is no failure."""
     try:
         path.write_text(page + "\n", encoding="utf-8", errors="replace")
-        print(f"report:  {path}")
+        tell(f"report:  {path}")
     except OSError as error:
         say(f"no report file: {path}: {error.strerror}")

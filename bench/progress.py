@@ -1,4 +1,7 @@
-"""What a person sees while a suite runs, on standard error: a bar on a terminal, plain lines elsewhere."""
+"""What a person sees while a suite runs, on standard error: a bar on a terminal, plain lines elsewhere.
+
+The end of a run is a line: how it ended, what the suite took and cost so far, and how long it will take yet.
+"""
 
 import contextlib
 import threading
@@ -17,24 +20,25 @@ STILL_SECONDS = 60.0
 
 
 class Display:
-    """Follows the runs of one suite; a context manager."""
+    """Follows the runs of one suite; a context manager. ``usd_per_hour`` of the machine, where it is known."""
 
-    def __init__(self, total_runs: int, console: Console | None = None) -> None:
+    def __init__(self, total_runs: int, console: Console | None = None, *, usd_per_hour: float | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
         self._total, self._done, self._began = total_runs, 0, time.monotonic()
-        self._title, self._found = "", 0
+        self._title, self._usd_per_hour = "", usd_per_hour
         self._phase, self._since, self._over = "", time.monotonic(), threading.Event()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[cost]}"),
             TextColumn("{task.fields[left]}"),
             console=self._console,
             transient=True,
             disable=not self._console.is_interactive,
         )
-        self._task = self._bar.add_task("starting", total=total_runs, left="")
+        self._task = self._bar.add_task("starting", total=total_runs, cost="", left="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -49,8 +53,7 @@ class Display:
 
     def begin(self, folder: Path, finished: int, total_runs: int) -> None:
         """Where the records go, how many runs there will be, and how many are there already."""
-        self._found = self._done = finished
-        self._total, self._began = total_runs, time.monotonic()
+        self._done, self._total = finished, total_runs
         self._bar.update(self._task, completed=finished, total=total_runs)
         already = f", {finished} are there already" if finished else ""
         self._console.print(f"{self._total} runs{already}; records go to {folder}", markup=False, soft_wrap=True)
@@ -66,7 +69,7 @@ class Display:
         amount = f" {done}/{of}" if of else ""
         if phase != self._phase:
             self._phase, self._since = phase, time.monotonic()
-        self._bar.update(self._task, description=f"{self._title}: {phase}{amount}")
+        self._bar.update(self._task, description=f"{self._title}: {phase}{amount}", cost=self._cost())
 
     def _say_still(self) -> None:
         """A line a minute while one phase of a run goes on."""
@@ -74,17 +77,27 @@ class Display:
             lasted = time.monotonic() - self._since
             if self._phase and lasted >= STILL_SECONDS:
                 with contextlib.suppress(OSError):
-                    self._console.print(f"{self._title}: {self._phase} for {minutes(lasted)} so far", markup=False)
+                    self._console.print(
+                        f"{self._title}: {self._phase} for {minutes(lasted)}; {self._so_far()}", markup=False
+                    )
 
-    def finish(self, record: RunRecord) -> None:
-        """A run ended."""
+    def finish(self, record: RunRecord, left_seconds: float, *, guessed: bool = False) -> None:
+        """A run ended; the others are expected, or guessed, to take ``left_seconds``."""
         self._done, self._phase = self._done + 1, ""
-        left = (time.monotonic() - self._began) / (self._done - self._found) * (self._total - self._done)
-        note = f"about {minutes(left)} left" if self._done < self._total else ""
-        self._bar.update(self._task, advance=1, left=note)
-        self._console.print(
-            f"[{self._done}/{self._total}] {self._title}: {outcome(record)}", markup=False, soft_wrap=True
-        )
+        left = f"about {minutes(left_seconds)} left{' (a guess)' * guessed}" if self._done < self._total else ""
+        self._bar.update(self._task, advance=1, cost=self._cost(), left=left)
+        times = ", ".join(filter(None, (self._so_far(), left)))
+        line = f"[{self._done}/{self._total}] {self._title}: {outcome(record)}; {times}"
+        self._console.print(line, markup=False, soft_wrap=True)
+
+    def _so_far(self) -> str:
+        """Time since this display began, for which the machine is paid, and what that costs."""
+        return ", ".join(filter(None, (minutes(time.monotonic() - self._began), self._cost()))) + " so far"
+
+    def _cost(self) -> str:
+        if self._usd_per_hour is None:
+            return ""
+        return f"{self._usd_per_hour * (time.monotonic() - self._began) / 3600:.4f} USD"
 
 
 def outcome(record: RunRecord) -> str:

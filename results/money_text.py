@@ -6,6 +6,7 @@ from itertools import combinations
 from results.anchors import Anchor
 from results.break_even import inverse
 from results.budget_scenario import Outcome, Scenario, affordable_disadvantage
+from results.plain_text import shortened
 from results.prices import MissingPrice, PriceObservation, usd_per_million_tokens
 from results.quantities import short
 from results.stats import Interval
@@ -32,7 +33,7 @@ def money(value: Interval) -> str:
 def price_text(price: PriceObservation) -> str:
     """What an hour costs, and who says so."""
     place = price.region or "region not stated"
-    return f"{price.usd_per_hour:g} USD/h ({price.kind}, {place}, {price.as_of}; {price.source[:60]})"
+    return f"{price.usd_per_hour:g} USD/h ({price.kind}, {place}, {price.as_of}; {shortened(price.source, 60)})"
 
 
 def bill_lines(name: str, bill: Bill | MissingPrice) -> Iterator[str]:

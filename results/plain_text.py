@@ -3,6 +3,8 @@
 Records keep text exactly; it is made plain where it is printed.
 """
 
+import textwrap
+
 
 def plain(text: str) -> str:
     """The text in one line of printable characters.
@@ -12,3 +14,8 @@ def plain(text: str) -> str:
     """
     shown = "".join(char if char.isprintable() or char.isspace() else "\ufffd" for char in text)
     return " ".join(shown.split())
+
+
+def shortened(text: str, columns: int) -> str:
+    """At most so many columns of a text, cut between words and marked."""
+    return textwrap.shorten(text, columns, placeholder=" ...")

@@ -15,7 +15,7 @@ from results.break_even_text import break_even_lines
 from results.circumstances import doubts
 from results.compare import Comparison, Section
 from results.costs import Cost, PricedCase, agreed, models_in_order
-from results.plain_text import plain
+from results.plain_text import plain, shortened
 from results.purchase_models import PURCHASE_MODELS
 from results.quantities import duration
 from results.run_length import LEFT_OUT, START_UP_SHARE, Running
@@ -226,7 +226,7 @@ def _cost_line(case: PricedCase, model: str, cost: Cost) -> str:
     return (
         f"{case.summary.label}, {model}: {cost.usd_per_million_tokens:.4f}{ends} USD/Mtoken at {price.usd_per_hour:g} "
         f"USD/h for {case.instance or 'this machine'} whole ({price.kind}, {price.region or 'region not stated'}, "
-        f"{price.as_of}; {price.source[:80]})"
+        f"{price.as_of}; {shortened(price.source, 80)})"
         + ("" if cost.pro_rata is None else f"; pro rata by chip {cost.pro_rata:.4f}, if others pay for the rest")
     )
 

@@ -10,6 +10,7 @@ import typer
 from bench.cli import app
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 VARIABLES = {"PYTHON", "SUITE", "ARGS"}
 BEHIND = {"bench", "smoke", "compare", "report", "prices", "doctor", "probe"}
 """Targets whose ARGS go to the command of fairchip of that name; `smoke` is `bench`."""
@@ -35,6 +36,19 @@ def commands(script: str) -> Iterator[list[str]]:
             words = shlex.split(re.split(r"\s(?:>|>>|\|)\s", command)[0])
             if words and not words[0].startswith("#"):
                 yield words
+
+
+def ours(words: list[str]) -> list[str] | None:
+    """What a command gives to fairchip, through make or not; None where it is another program's."""
+    program, *rest = words
+    if program.rpartition("/")[2] == "fairchip":
+        return rest
+    if program != "make" or not BEHIND.intersection(rest):
+        return None
+    given = dict(word.split("=", 1) for word in rest if re.match(r"[A-Z]+=", word))
+    before = {"smoke": ["bench", "--suite", "smoke", "--strict", "--again"]}.get(rest[0], [rest[0]])
+    suite = ["--suite", given["SUITE"]] if "SUITE" in given else []
+    return [*before, *suite, *shlex.split(given.get("ARGS", ""))]
 
 
 def wrong(script: str) -> list[str]:

@@ -20,6 +20,8 @@ ROW_HEIGHT = 56
 """Of one line of the forest."""
 MOST_POINTS = 300
 """Of one line: more cannot be told apart."""
+WIDEST_LINEAR = 8.0
+"""Step times that differ by more are drawn on a logarithmic axis."""
 MOST_WINDOWS = 600
 """Beyond these a run is drawn as its mean and its range."""
 LINE = {"type": "line", "strokeWidth": 2, "interpolate": "linear"}
@@ -46,7 +48,8 @@ def forest(section: Section) -> Chart:
     title = "Cost ratio to the baseline, with its 95 % interval"
     rows: list[Mapping[str, Any]] = [
         {
-            "row": f"{plain(one.case)} against {plain(one.baseline)}, {plain(one.basis)}", "case": plain(one.case),
+            "row": f"{plain(one.case)} against {plain(one.baseline)}, {plain(one.basis.partition(',')[0])}",
+            "case": plain(one.case),
             "ratio": one.cost_ratio.estimate, "low": one.cost_ratio.low, "high": one.cost_ratio.high,
         }
         for one in section.comparisons if one.cost_ratio
@@ -156,7 +159,7 @@ def price_chart(section: Section, histories: Histories, as_of: date) -> Chart:
         for model in models:
             rows += _steps(name, model, history.get(model, ()), as_of)
     flips = [
-        {"day": day.day.isoformat(), "said": f"{plain(one.case)} {day.verdict} from {day.day}"}
+        {"day": day.day.isoformat(), "verdict": day.verdict, "said": f"{plain(one.case)} {day.verdict} from {day.day}"}
         for one in section.break_evens for days in one.flips.values() for day in days[1:]
     ]  # fmt: skip
     time: Spec = {"field": "day", "type": "temporal", "title": None, "scale": {"type": "utc"}, "axis": {"tickCount": 5}}
@@ -166,17 +169,22 @@ def price_chart(section: Section, histories: Histories, as_of: date) -> Chart:
         "title": None,
         "scale": {"domain": models, "range": list(DASHES[: len(models)])},
     }
-    usd = quantity("usd", "USD per hour of the instance")
+    if len(models) == 1:
+        dash["legend"] = None
+    usd = quantity("usd", f"USD per hour, {models[0]}" if len(models) == 1 else "USD per hour of the instance")
     layers: list[Spec] = [
         {"mark": LINE | {"interpolate": "step-after"},
          "encoding": {"x": time, "y": usd, "color": by_case(names), "strokeDash": dash}},
-        {"mark": {"type": "point", "filled": True, "size": 30},
+        {"mark": {"type": "point", "filled": True, "size": 30, "opacity": 1},
+         "data": {"values": [row for row in rows if row["observed"]]},
          "encoding": {"x": time, "y": usd, "color": by_case(names)}},
     ]  # fmt: skip
     if flips:
-        layers.append(
-            {"mark": {"type": "rule", "strokeDash": [3, 3]}, "data": {"values": flips}, "encoding": {"x": time}}
-        )
+        layers += [
+            {"mark": {"type": "rule", "strokeDash": [3, 3]}, "data": {"values": flips}, "encoding": {"x": time}},
+            {"mark": {"type": "text", "angle": 270, "align": "right", "dy": -7}, "data": {"values": flips},
+             "encoding": {"x": time, "y": {"value": 0}, "text": {"field": "verdict"}}},
+        ]  # fmt: skip
     said = "; ".join(dict.fromkeys(_price_told(rows, name, model) for name in names for model in models))
     told = ", ".join(flip["said"] for flip in flips)
     turned = f" Dashed, the verdict turned: {told}." if flips else " No day on which the verdict turned."
@@ -184,9 +192,13 @@ def price_chart(section: Section, histories: Histories, as_of: date) -> Chart:
     return Chart(title=title, text=text, cases=shown(names, rows), svg=draw(layers, rows), kind="published")
 
 
-def _steps(name: str, model: str, steps: Sequence[PriceStep], as_of: date) -> list[Mapping[str, Any]]:
-    rows = [{"case": name, "model": model, "day": s.day.isoformat(), "usd": s.usd_per_hour} for s in steps]
-    return [*rows, rows[-1] | {"day": as_of.isoformat()}] if rows else []
+def _steps(name: str, model: str, steps: Sequence[PriceStep], as_of: date) -> Iterator[Mapping[str, Any]]:
+    """Each step as a row at its first day and one at its last, so that a line ends where a gap begins."""
+    last_days = [*(step.day for step in steps[1:]), as_of]
+    for step, last in zip(steps, last_days, strict=False):
+        row = {"case": name, "model": model, "usd": step.usd_per_hour}
+        yield row | {"day": step.day.isoformat(), "observed": step.usd_per_hour is not None}
+        yield row | {"day": last.isoformat(), "observed": False}
 
 
 def _price_told(rows: Sequence[Mapping[str, Any]], name: str, model: str) -> str:
@@ -208,13 +220,17 @@ def step_chart(section: Section) -> Chart:
         rows += [row for number, record in enumerate(timed) for row in _windows(name, number, record)]
     if not rows:
         return Chart(title=title, text="Not drawn: no run was timed.", kind="measured")
-    x = quantity("run", "run, its windows from left to right", nice=False)
-    y = quantity("ms", "milliseconds a step")
+    values = [row["ms"] for row in rows]
+    most = max(row["whole"] for row in rows)
+    x = quantity("run", "run, its windows from left to right", domain=[0.9, most + 0.9], nice=False)
+    x["axis"] |= {"tickMinStep": 1, "format": "d"}
+    wide: Spec = {"log": True, "domain": [min(values) * 0.8, max(values) * 1.25], "nice": False}
+    y = quantity("ms", "milliseconds a step", **(wide if max(values) > WIDEST_LINEAR * min(values) else {}))
     if len(rows) <= MOST_WINDOWS:
         mark: Spec = {"type": "point", "filled": True, "size": 24, "opacity": 0.75}
         layers = [{"mark": mark, "encoding": {"x": x, "y": y, "color": by_case(names)}}]
     else:
-        x = quantity("whole", "run: mean and range of its windows", nice=False)
+        x = quantity("whole", "run: mean and range of its windows", domain=[0, most + 1], nice=False)
         span = {"y": y | {"aggregate": "min"}, "y2": {"field": "ms", "aggregate": "max"}}
         span |= {"x": x, "color": by_case(names)}
         layers = [

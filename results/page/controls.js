@@ -6,8 +6,8 @@ const OWN = "user";
 const WORDS = { none: "no verdict" };
 
 const digits = (value, count) => value.toLocaleString("en-US", { minimumFractionDigits: count, maximumFractionDigits: count });
-const ends = ({ estimate, low, high }, count) =>
-  digits(estimate, count) + (low === null || high === null ? "" : ` [${digits(low, count)}, ${digits(high, count)}]`);
+const ends = ({ estimate, low, high }, count, unit = "") =>
+  digits(estimate, count) + unit + (low === null || high === null ? "" : ` [${digits(low, count)}, ${digits(high, count)}]`);
 
 function setUp(form) {
   const data = sections[Number(form.dataset.section)];
@@ -88,12 +88,12 @@ function setUp(form) {
     form.querySelector(".answer").className = `answer is-${verdict}`;
     out("verdict").textContent = WORDS[verdict] ?? verdict;
     out("claim").textContent = found
-      ? `A token on ${names[1]} costs ${ends(found.costRatio, 3)} times what it costs on ${names[0]}.`
+      ? `A token on ${names[1]} costs ${ends(found.costRatio, 3, " times")} what it costs on ${names[0]}.`
       : possible ? "The run ends before a first step is done." : "Give both sides a price: there is none for this day and model.";
     sides.forEach((side, i) => {
-      out(`${side.name}-name`).textContent = names[i];
+      out(`${side.name}-name`).textContent = `${names[i]}, USD/Mtoken`;
       out(`${side.name}-side`).className = `side side-${pair()[side.name] % 6}`;
-      out(`${side.name}-cost`).textContent = found ? `${ends(found[`${side.name}UsdPerMillionTokens`], 4)} USD/Mtoken` : "–";
+      out(`${side.name}-cost`).textContent = found ? ends(found[`${side.name}UsdPerMillionTokens`], 4) : "–";
     });
     out("break-even-row").hidden = pair().sameMachine;
     out("break-even").textContent = found ? ends(found.breakEvenPriceRatio, 3) : "–";

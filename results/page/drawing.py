@@ -19,7 +19,7 @@ _CONFIG: Spec = {
     "view": {"stroke": None},
     "axis": {
         "labelColor": "var(--muted)", "titleColor": "var(--muted)", "gridColor": "var(--line)", "domain": False,
-        "tickColor": "var(--line)", "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal",
+        "tickColor": "var(--line)", "labelFontSize": 13, "titleFontSize": 13, "titleFontWeight": "normal",
         "titlePadding": 8, "labelPadding": 6, "tickSize": 0,
     },
     "legend": {
@@ -27,7 +27,7 @@ _CONFIG: Spec = {
         "titleFontWeight": "normal", "orient": "bottom", "direction": "vertical", "labelLimit": 380,
         "symbolStrokeWidth": 2.5,
     },
-    "text": {"color": "var(--ink)", "fontSize": 12},
+    "text": {"color": "var(--ink)", "fontSize": 13},
     "rule": {"color": "var(--muted)"},
 }  # fmt: skip
 _EMPTY = r'<path[^>]* d="(?:M0,0h0v0h0Z)?"[^>]*/>'

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 
 from results.costs import PriceChoice, PricedCase, machine_of, prices_of
 from results.own_prices import load_own_prices
-from results.prices import MAX_AGE_DAYS, PriceObservation, load_price_book
+from results.plain_text import shortened
+from results.prices import EVERY_REGION, MAX_AGE_DAYS, PriceObservation, load_price_book
 
 LONGEST_SOURCE = 160
 
@@ -56,8 +57,8 @@ def _same(before: PriceStep, after: PriceStep) -> bool:
 
 
 def _step(day: date, price: PriceObservation) -> PriceStep:
-    where = price.region or "region not stated"
-    said = f"{price.kind}, {where}, {price.as_of}; {price.source[:LONGEST_SOURCE]}"
+    where = {"": "region not stated", EVERY_REGION: "every region"}.get(price.region, price.region)
+    said = f"{price.kind}, {where}, {price.as_of}; {shortened(price.source, LONGEST_SOURCE)}"
     return PriceStep(day=day, usd_per_hour=price.usd_per_hour, said=said)
 
 

@@ -136,7 +136,9 @@ def _remarks(case: PricedCase) -> Iterator[str]:
     yield from (problem for problem in case.summary.problems if not problem.startswith("note:"))
     if case.idle:
         yield case.idle
-    if case.instance is None and not case.costs:
+    if case.summary.first.provenance != "measured":
+        yield f"{case.summary.first.provenance}: never ranked, priced or compared"
+    if case.instance is None and case.summary.throughput is not None:
         yield from case.missing.values()
 
 

@@ -19,7 +19,8 @@ from results.summary import machine_kind
 
 NO_VERDICT = "no verdict"
 NO_PAIR = "There is one case: nothing to hold it against. Measure a second backend, or compare two sets of records."
-MOST_NAMES = 3
+MOST_NAMES, LONGEST_NAMES = 3, 120
+"""In the question: cases, and characters of their names together."""
 MOST_BREAK_EVENS = 4
 """Charts; all break-evens are in the text."""
 
@@ -114,9 +115,9 @@ def section_view(section: Section, choice: PriceChoice, margin: float) -> Sectio
 def question(section: Section) -> str:
     """What the section answers; many names would hide it."""
     names = list(dict.fromkeys(case.summary.label for case in section.cases))
-    if len(names) > MOST_NAMES:
-        return f"What does a training token cost: {len(names)} cases of the same work?"
     where = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    if len(names) > MOST_NAMES or len(where) > LONGEST_NAMES:
+        return f"What does a training token cost: {len(names)} cases of the same work?"
     return f"What does a training token cost on {where}?"
 
 

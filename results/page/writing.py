@@ -40,8 +40,8 @@ def write_page(path: Path, sections: Sequence[Section], choice: PriceChoice, mar
     write_atomically(path, page(sections, choice, margin))
 
 
-def page(sections: Sequence[Section], choice: PriceChoice, margin: float = DEFAULT_MARGIN) -> str:
-    """The report as HTML. Raises: as `write_page`, but for OSError."""
+def page(sections: Sequence[Section], choice: PriceChoice, margin: float = DEFAULT_MARGIN, *, about: str = "") -> str:
+    """The report as HTML; ``about`` is said under its heading. Raises: as `write_page`, but for OSError."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -60,6 +60,7 @@ def page(sections: Sequence[Section], choice: PriceChoice, margin: float = DEFAU
         as_of=choice.as_of,
         goodput=choice.goodput,
         margin=margin,
+        about=about,
         style=Markup(_part("page.css")),
         scripts=[Markup(script) for script in scripts],
         hashes=" ".join(map(_hash, scripts)),

@@ -121,7 +121,7 @@ def test_a_target_that_was_interrupted_goes_on_to_the_same_end(
     class PowerCut(BaseException):
         pass
 
-    def finish(self: object, record: object) -> None:
+    def finish(self: object, *ended: object, **how: object) -> None:
         if next(left) == 0:
             raise PowerCut
 

@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pytest
 from builders import make_record
-from commands import ROOT, blocks, commands, make_targets, wrong
+from commands import DOCUMENTS, ROOT, blocks, commands, make_targets, wrong
 from made_up_runs import made_up_worker
 from packaging.requirements import Requirement
 
 from bench.cli import app
 from results.store import save
 from workloads.parse import workload_from_toml
-
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")

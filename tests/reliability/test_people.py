@@ -5,14 +5,17 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from builders import make_record
+from commands import DOCUMENTS, ROOT, blocks, commands, ours
 from made_up_runs import made_up_worker
 from reliability.bad_input import LLAMA, SMOKE
 from reliability.worker_faults import SOURCE
@@ -205,6 +208,7 @@ assert not loaded, loaded
     assert done.returncode == 0, done.stderr
 
 
+@cache
 def examples() -> list[str]:
     """Every example line of every command's help."""
     texts = [fairchip(*command, "--help").stdout for command in ((), *((name,) for name in COMMANDS))]
@@ -229,6 +233,35 @@ def test_every_example_works(
         said = capfd.readouterr()
         assert code in {0, None}, (line, said.err)
         assert said.out.strip(), line
+        if line.endswith("--format json"):
+            assert json.loads(said.out), line
+
+
+def documented() -> list[list[str]]:
+    """What the pages give to fairchip, each once, without what an example shows too and what needs a device."""
+    asked = [ours(words) for page in DOCUMENTS for block in blocks(page, "bash") for words in commands(block)]
+    shown = [shlex.split(line)[1:] for line in examples()]
+    return [list(one) for one in dict.fromkeys(map(tuple, filter(None, asked))) if needs_nothing(one, shown)]
+
+
+def needs_nothing(arguments: tuple[str, ...], shown: list[list[str]]) -> bool:
+    return list(arguments) not in shown and "torch-cuda" not in arguments and "--deep" not in arguments
+
+
+def test_every_command_of_the_pages_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each is really run, in a folder with the files and records that the pages name."""
+    _lay_out(tmp_path, monkeypatch)
+    Path("small.toml").write_text(blocks(ROOT / "docs" / "add-a-workload.md", "toml")[0])
+    for name in ("TRN2", "P5"):
+        shutil.copytree("results/runs/A" if name == "P5" else "results/runs/B", f"results/runs/{name}")
+    second = ["run", "--workload", "bytes-5m", "--backend", "torch-cpu", "--out", "results/runs/second"]
+    for arguments in [second, *documented()]:
+        code = app(arguments, standalone_mode=False)
+        said = capfd.readouterr()
+        assert code in {0, None}, (arguments, said.err)
+        assert said.out.strip(), arguments
 
 
 def _lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,7 @@ def test_headings_come_in_order_and_controls_have_labels(everything: str) -> Non
     labelled = {attributes.get("for") for tag, attributes in tags if tag == "label"}
     controls = {attributes.get("id") for tag, attributes in tags if tag in {"input", "select"}}
     assert controls == labelled
+    assert all(attributes.get("scope") in {"row", "col"} for tag, attributes in tags if tag == "th")
     identifiers = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
 

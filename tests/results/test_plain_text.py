@@ -2,7 +2,7 @@
 
 import pytest
 
-from results.plain_text import plain
+from results.plain_text import plain, shortened
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,8 @@ from results.plain_text import plain
 )
 def test_plain(text: str, shown: str) -> None:
     assert plain(text) == shown
+
+
+def test_a_long_text_is_cut_between_words() -> None:
+    assert shortened("asked of the list of prices", 20) == "asked of the ..."
+    assert shortened("asked", 20) == "asked"
