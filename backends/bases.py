@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from backends.contract import Rank, Rates, Sampler, Session
 from backends.recipe import Recipe, shipped_for_precision, shipped_recipe
+from backends.search_space import SearchSpace, micro_batch_sizes, part_sizes, product_types
 from workloads.spec import Workload
 
 
@@ -36,6 +37,21 @@ class EngineBackend:
 class TorchBackend(EngineBackend):
     """A device that torch reaches by name."""
 
+    attentions: Sequence[str] = ("sdpa", "sdpa-repeated", "product")
+    """Worth a trial on such a device; the engine's model knows them."""
+
+    def search_space(self, workload: Workload) -> SearchSpace:
+        """See `backends.search_space`."""
+        return {
+            "products": product_types(workload),
+            "attention": self.attentions,
+            "compile": ("whole", "parts", "off"),
+            "micro_batch_tokens": micro_batch_sizes(workload),
+            "loss_part_tokens": part_sizes(workload),
+            "loss": ("cross-entropy", "logsumexp"),
+            "rematerialise": (False, True),
+        }
+
     def open(self, workload: Workload, recipe: Recipe, rank: Rank) -> Session:
         """See `backends.contract.Backend.open`."""
         from backends.engine_torch import TorchSession
@@ -51,6 +67,21 @@ class TorchBackend(EngineBackend):
 
 class JaxBackend(EngineBackend):
     """A platform that jax reaches by name."""
+
+    attentions: Sequence[str] = ("product", "causal-blocks", "sdpa")
+    """Worth a trial on such a device; the engine's model knows them."""
+
+    def search_space(self, workload: Workload) -> SearchSpace:
+        """See `backends.search_space`."""
+        return {
+            "products": product_types(workload),
+            "attention": self.attentions,
+            "micro_batch_tokens": micro_batch_sizes(workload),
+            "loss_part_tokens": part_sizes(workload),
+            "layers": ("unrolled", "scan"),
+            "loss": ("cross-entropy", "masked"),
+            "rematerialise": (False, True),
+        }
 
     def open(self, workload: Workload, recipe: Recipe, rank: Rank) -> Session:
         """See `backends.contract.Backend.open`."""

@@ -9,7 +9,13 @@ from backends import rapl
 from backends.bases import JaxBackend, TorchBackend
 from backends.compile_cache import jax_cache, torch_cache
 from backends.contract import Availability, Sampler
+from backends.host import available_cpus
 from backends.recipe import Recipe
+from backends.search_space import SearchSpace
+from workloads.spec import Workload
+
+XLA_PRESETS = ("FAST_RUNTIME", "FAST_COMPILE")
+"""What ``XLA_FLAGS=--help`` of jaxlib 0.10.2 lists."""
 
 
 class TorchCpu(TorchBackend):
@@ -17,6 +23,13 @@ class TorchCpu(TorchBackend):
 
     name = "torch-cpu"
     device_type = "cpu"
+    attentions = ("sdpa-master", "sdpa", "product")
+
+    def search_space(self, workload: Workload) -> SearchSpace:
+        """Also how many threads, and glibc's allocator as it comes."""
+        processors = available_cpus()
+        own = {"threads": (None, processors, max(1, processors // 2)), "environment": (self.as_is().environment, {})}
+        return {**super().search_space(workload), **own}
 
     def probe(self) -> Availability:
         """Available wherever torch is installed."""
@@ -36,6 +49,12 @@ class JaxCpu(JaxBackend):
 
     name = "jax-cpu"
     device_type = "cpu"
+
+    def search_space(self, workload: Workload) -> SearchSpace:
+        """Also how XLA compiles, and glibc's allocator as it comes."""
+        shipped = dict(self.as_is().environment)
+        presets = [shipped | {"XLA_FLAGS": f"--xla_cpu_opt_preset=CPU_OPT_PRESET_{name}"} for name in XLA_PRESETS]
+        return {**super().search_space(workload), "environment": (shipped, *presets, {})}
 
     def probe(self) -> Availability:
         """Available wherever jax is installed."""

@@ -13,6 +13,7 @@ from backends.compile_cache import jax_cache, torch_cache
 from backends.contract import Availability, Sampler
 from backends.host import accelerators
 from backends.recipe import Recipe
+from backends.search_space import SearchSpace
 from workloads.spec import Workload
 
 _DEVICES = Path("/dev")
@@ -28,6 +29,7 @@ class TorchCuda(TorchBackend):
 
     name = "torch-cuda"
     device_type = "cuda"
+    attentions = ("sdpa", "sdpa-cudnn-first", "sdpa-flash", "sdpa-efficient", "sdpa-repeated")
     root = Path("/")
     """Where the machine's files are."""
 
@@ -43,6 +45,11 @@ class TorchCuda(TorchBackend):
             shipped = replace(shipped, attention="sdpa-cudnn-first")
         return {"as-is": shipped}
 
+    def search_space(self, workload: Workload) -> SearchSpace:
+        """Also how hard torch's compiler tries, and CUDA graphs."""
+        modes = ("default", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
+        return {**super().search_space(workload), "compile_mode": modes}
+
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables and the compile cache; TF32 off everywhere."""
         return {**recipe.environment, **torch_cache(cache), **_EVERYWHERE}
@@ -57,6 +64,7 @@ class JaxCuda(JaxBackend):
 
     name = "jax-cuda"
     device_type = "cuda"
+    attentions = ("sdpa-cudnn", "sdpa", "product", "causal-blocks")
 
     def probe(self) -> Availability:
         """Available with a GPU and jax's CUDA plug-in."""

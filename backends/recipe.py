@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,30 @@ _LARGEST = {"micro_batch": 2**24, "micro_batch_tokens": 2**48, "loss_part_tokens
 """A workload has no more sequences and tokens in a step, a machine no more processors."""
 _LONGEST_VARIABLE = 10_000
 """Characters; the kernel takes 128 KiB for one variable (execve(2))."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """The evidence of a tuned recipe: what was searched, and how its winner did in runs that the search did not see."""
+
+    backend: str
+    workload: str
+    digest: str
+    """Of the workload; for another one the recipe is somebody's own."""
+    machine: str
+    """Processor, or device, on which it was found."""
+    day: str
+    cost_ratio: float
+    """Cost per token over as-is, on one machine, with its 95 % interval."""
+    cost_ratio_low: float
+    cost_ratio_high: float
+    rounds: int
+    """In which both took turns."""
+    recipes_tried: int
+    recipes_rejected: int
+    """Of these: failed, did not fit, or lost a gate."""
+    search_runs: int
+    search_minutes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +89,8 @@ class Recipe:
     """Each process stays on the processors of its device's NUMA node, where the backend knows them."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables set before the interpreter starts."""
+    tuning: Tuning | None = None
+    """What `fairchip tune` writes; without it a recipe file is somebody's own."""
 
 
 _RECIPE = TypeAdapter(Recipe)
@@ -91,16 +117,41 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def custom_recipe(path: Path) -> Recipe:
-    """A user's recipe from a TOML file; without a name of its own it is called after the file.
+    """A recipe from a TOML file: tuned with the evidence for it, else a user's own.
+
+    Without a name of its own it is called after the file.
 
     Raises:
         BackendError: as `load_recipe`.
     """
     recipe = load_recipe(path)
     name = name_of_file(path) if recipe.name == SHIPPED else recipe.name
-    named = replace(recipe, track="custom", name=name)
+    named = replace(recipe, track="tuned" if recipe.tuning else "custom", name=name)
     _check(named, str(path))
     return named
+
+
+def for_case(recipe: Recipe, backend: str, workload: Workload) -> Recipe:
+    """The recipe as this case may call it: one that was tuned for another is somebody's own here."""
+    found = recipe.tuning
+    if found is None or (found.backend, found.digest) == (backend, workload.digest):
+        return recipe
+    return replace(recipe, track="custom", tuning=None)
+
+
+def as_toml(recipe: Recipe) -> str:
+    """What `load_recipe` reads as the same recipe."""
+    tables = {"environment": dict(recipe.environment), "tuning": asdict(recipe.tuning) if recipe.tuning else {}}
+    fields = {name: value for name, value in asdict(recipe).items() if name not in (*tables, "track")}
+    lines = _assignments(fields)
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *_assignments(table)] if table else []
+    return "\n".join(lines) + "\n"
+
+
+def _assignments(table: Mapping[str, object]) -> list[str]:
+    """TOML takes the scalars of JSON."""
+    return [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in table.items() if value is not None]
 
 
 def _check(recipe: Recipe, origin: str) -> None:

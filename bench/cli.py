@@ -36,6 +36,7 @@ from bench.options import (
 )
 from bench.price_command import prices
 from bench.report_commands import app as report_commands
+from bench.tune_command import app as tune_command
 
 if TYPE_CHECKING:
     from bench.plan import Case, MeasurePlan
@@ -307,6 +308,7 @@ def reference(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD")
         print(make_reference(find_workload(name)))
 
 
+app.add_typer(tune_command)
 app.add_typer(report_commands)
 app.add_typer(money_commands)
 

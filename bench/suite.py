@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from backends.contract import Availability, Backend
 from backends.errors import BackendError
 from backends.host import available_cpus
-from backends.recipe import Recipe, custom_recipe, resolve
+from backends.recipe import Recipe, custom_recipe, for_case, resolve
 from backends.registry import availabilities, availability, load_backend
 from bench.errors import UsageError
 from bench.plan import Case, MeasurePlan
@@ -121,7 +121,7 @@ def make_case(
     """
     loaded, found = load_backend(backend), availability(backend)
     world_size = _world_size(backend, found, devices)
-    recipe = _recipe(loaded, workload, recipe_name)
+    recipe = for_case(_recipe(loaded, workload, recipe_name), backend, workload)
     if replacing:
         recipe = _replaced(recipe, replacing)
     return Case(

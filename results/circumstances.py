@@ -42,7 +42,7 @@ def _software(ours: RunRecord, theirs: RunRecord) -> Iterator[str]:
 def _recipe(ours: RunRecord, theirs: RunRecord) -> Iterator[str]:
     mine, other = ours.case.recipe, theirs.case.recipe
     same_backend = ours.case.backend == theirs.case.backend
-    for name in sorted(_differing(mine, other) - {"name", "environment"}):
+    for name in sorted(_differing(mine, other) - {"name", "environment", "tuning"}):
         if name in EFFORT or same_backend:
             yield f"{name} ({other.get(name)} -> {mine.get(name)})"
 
@@ -55,6 +55,18 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
     return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
+
+
+def tuning(case: PricedCase) -> Iterator[str]:
+    """What was spent on finding a tuned recipe, and what it gained there."""
+    found = case.summary.first.case.recipe.get("tuning")
+    if isinstance(found, dict):
+        get = found.get
+        yield (
+            f"{case.summary.label}: tuned on {get('machine')} on {get('day')}: {get('recipes_tried')} recipes tried in "
+            f"{get('search_minutes')} minutes; a token cost {get('cost_ratio')} times "
+            f"[{get('cost_ratio_low')}, {get('cost_ratio_high')}] as-is's in {get('rounds')} rounds"
+        )
 
 
 def doubts(case: PricedCase) -> Iterator[str]:

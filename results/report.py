@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from results.break_even import break_even
-from results.circumstances import circumstances
+from results.circumstances import circumstances, tuning
 from results.compare import DEFAULT_MARGIN, Section, compare, group_cases, require_comparable
 from results.costs import PriceChoice, PricedCase, price_case
 from results.errors import PriceError
@@ -52,7 +52,10 @@ def _section(cases: Sequence[PricedCase], choice: PriceChoice, margin: float, *,
         precision=case.precision,
         cases=tuple(cases),
         comparisons=tuple(c for base, other in pairs for c in compare(base, other, margin)),
-        circumstances=tuple(line for base, other in pairs for line in circumstances(base.summary, other.summary)),
+        circumstances=(
+            *(line for base, other in pairs for line in circumstances(base.summary, other.summary)),
+            *(line for case in cases for line in tuning(case)),
+        ),
         break_evens=tuple(found for pair in pairs if (found := break_even(*pair, load_price_book(), choice, margin))),
     )
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from typing import Literal
@@ -21,26 +22,38 @@ from workloads.spec import Workload
 NOTHING = np.zeros((1, 1), np.int32)
 
 
-def made_up_worker(deviation: float, wall_seconds: float = 1.0) -> Callable[..., WorkerEnd]:
+def made_up_worker(
+    deviation: float, wall_seconds: float = 1.0, step: float = 1.0, loss: Callable[[int], float] | None = None
+) -> Callable[..., WorkerEnd]:
     """In place of `bench.campaign.run_worker`: the runs of a case are slower, faster, as fast, and so on, by so much.
 
-    Each case begins elsewhere in that order, so that ratios vary too, and by how much is the same every time.
+    Each case begins elsewhere in that order, so that ratios vary too, and by how much is the same every time. ``step``:
+    of all steps, in tenths of a second; ``loss``: instead of an honest one.
     """
     turns: dict[tuple[str, str], Iterator[int]] = {}
 
     def run_worker(job: str, *_: object) -> WorkerEnd:
         asked = Job.model_validate_json(job)
         turn = next(turns.setdefault((asked.backend, asked.recipe.name), count(len(turns))))
-        found = _measured(asked.workload, asked.plan, asked.cache, math.exp(deviation * (1, -1, 0)[turn % 3]))
+        found = _measured(
+            asked.workload, asked.plan, asked.cache, step * math.exp(deviation * (1, -1, 0)[turn % 3]), loss
+        )
         return WorkerEnd(status="ok", reason="", measurement=found, stderr_tail="", wall_seconds=wall_seconds)
 
     return run_worker
 
 
 @cache
-def _measured(workload: Workload, plan: MeasurePlan, state: Literal["cold", "warm"], pace: float) -> Measurement:
+def _measured(
+    workload: Workload,
+    plan: MeasurePlan,
+    state: Literal["cold", "warm"],
+    pace: float,
+    loss: Callable[[int], float] | None = None,
+) -> Measurement:
     clock = FakeClock()
-    session = FakeSession(honest_script(workload, pace), clock.sleep)
+    script = honest_script(workload, pace)
+    session = FakeSession(replace(script, loss=loss or script.loss), clock.sleep)
     start_up = StartUp(cache=state, import_seconds=0.1, open_seconds=0.1, first_step_seconds=0.0)
     return measure(session, _batch, workload.tokens_per_step, plan, start_up, clock=clock)
 

@@ -27,6 +27,7 @@ class JaxNeuron(JaxBackend):
 
     name = "jax-neuron"
     device_type = "neuron"
+    attentions = ("product", "causal-blocks")
     root = Path("/")
     """Where the machine's files are."""
 

@@ -26,6 +26,7 @@ class TorchNeuron(TorchBackend):
 
     name = "torch-neuron"
     device_type = "neuron"
+    attentions = ("sdpa-contiguous", "product")
     questions = "backends.neuron.questions"
     root = Path("/")
     """Where the machine's files are."""

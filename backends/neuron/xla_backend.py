@@ -11,6 +11,7 @@ from backends.neuron import probing
 from backends.neuron.packages import XLA_PIP_LINE, installed_version, is_placeholder, is_real, torch_neuronx_kind
 from backends.neuron.telemetry import samplers
 from backends.recipe import Recipe
+from backends.search_space import SearchSpace, micro_batch_sizes
 from workloads.spec import Workload
 
 SUPPORT = "out of AWS's support for training since Neuron 2.30"
@@ -55,6 +56,14 @@ class TorchXlaNeuron(EngineBackend):
             "NEURON_COMPILE_CACHE_URL": str(cache / "neuron"),
             "XLA_USE_BF16": "0",
             "XLA_DOWNCAST_BF16": "0",
+        }
+
+    def search_space(self, workload: Workload) -> SearchSpace:
+        """See `backends.search_space`."""
+        return {
+            "micro_batch_tokens": micro_batch_sizes(workload),
+            "rematerialise": (True, False),
+            "sharding": ("optimizer", "none"),
         }
 
     def samplers(self) -> Sequence[Sampler]:

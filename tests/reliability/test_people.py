@@ -30,6 +30,7 @@ COMMANDS = (
     "bench",
     "run",
     "aa",
+    "tune",
     "list",
     "doctor",
     "probe",

@@ -76,3 +76,17 @@ def test_a_machine_that_is_not_what_it_is_called_is_doubted() -> None:
     right = case("torch-cpu", 1000.0, environment__instance=rented, environment__logical_cpus=8)
     assert "the machine has 2 processors, a c8i.2xlarge has 8: is it one?" in markdown(sections(small))
     assert "is it one?" not in markdown(sections(right))
+
+
+def test_what_a_search_took_is_said() -> None:
+    evidence = {
+        "machine": "AMD EPYC", "day": "2026-11-23", "recipes_tried": 11, "search_minutes": 7.5, "cost_ratio": 0.91,
+        "cost_ratio_low": 0.9, "cost_ratio_high": 0.92, "rounds": 5,
+    }  # fmt: skip
+    (section,) = sections(
+        case("torch-cpu", 1000.0),
+        case("torch-cpu", 1100.0, case__recipe={"name": "tuned", "track": "tuned", "tuning": evidence}),
+    )
+    (line,) = [line for line in section.circumstances if "recipes tried" in line]
+    assert "torch-cpu (tuned): tuned on AMD EPYC on 2026-11-23: 11 recipes tried in 7.5 minutes" in line
+    assert "0.91 times [0.9, 0.92] as-is's in 5 rounds" in line
