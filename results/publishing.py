@@ -29,6 +29,8 @@ from results.report import make_sections
 from results.store import load_all, record_files
 
 PAGE, MARKDOWN = "index.html", "README.md"
+DIGITS = 16
+"""Of the digest of the inputs, as the page shows it: 64 bits."""
 
 Sides = Mapping[str, Sequence[RunRecord]]
 """Folder of a kind of machine -> its records."""
@@ -75,7 +77,7 @@ def inputs_digest(folder: Path) -> str:
     found = hashlib.sha256()
     for part in _inputs(folder):
         found.update(hashlib.sha256(part).digest())
-    return found.hexdigest()
+    return found.hexdigest()[:DIGITS]
 
 
 def _inputs(folder: Path) -> Iterator[bytes]:
@@ -129,9 +131,7 @@ def _choice(sides: Sides) -> PriceChoice:
 
 def _page(folder: Path) -> str:
     sides = _sides(folder)
-    about = (
-        f"Records that ship with fairchip, at the prices of the newest one's day. Made from {inputs_digest(folder)}."
-    )
+    about = f"Records that ship with fairchip, at the prices of the newest one's day. Inputs: {inputs_digest(folder)}."
     return page(_sections(sides), _choice(sides), about=about)
 
 

@@ -158,8 +158,12 @@ def price_chart(section: Section, histories: Histories, as_of: date) -> Chart:
         seen.add(str(case.instance))
         for model in models:
             rows += _steps(name, model, history.get(model, ()), as_of)
+    one_pair = len(section.break_evens) == 1
     flips = [
-        {"day": day.day.isoformat(), "verdict": day.verdict, "said": f"{plain(one.case)} {day.verdict} from {day.day}"}
+        {
+            "day": day.day.isoformat(), "verdict": day.verdict * one_pair,
+            "said": f"{plain(one.case)} {day.verdict} from {day.day}",
+        }
         for one in section.break_evens for days in one.flips.values() for day in days[1:]
     ]  # fmt: skip
     time: Spec = {"field": "day", "type": "temporal", "title": None, "scale": {"type": "utc"}, "axis": {"tickCount": 5}}

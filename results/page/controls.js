@@ -59,16 +59,22 @@ function setUp(form) {
       const model = side.in("model").value;
       const step = model === OWN ? null : priceOn(caseOf(side).prices[model], shared("day").value);
       if (model !== OWN) side.in("price").value = step?.usdPerHour ?? "";
-      side.out("said").textContent = model === OWN ? "your own price" : (step?.said ?? "no price on this day yet");
+      side.out("said").textContent = model === OWN ? ownSaid(side) : (step?.said ?? "no price on this day yet");
     }
     answer();
   }
 
+  // On one machine any price gives the same verdict, so there need not be one.
   function priced(side) {
     const from = pair().sameMachine ? sides[0] : side;
     const { tokensPerSecond, startUpSeconds, goodput } = caseOf(side);
-    return { tokensPerSecond, startUpSeconds, goodput, usdPerHour: Number(from.in("price").value), discount: discountOf(from) };
+    const usdPerHour = unpriced() ? 1 : Number(from.in("price").value);
+    return { tokensPerSecond, startUpSeconds, goodput, usdPerHour, discount: discountOf(from) };
   }
+
+  const unpriced = () => pair().sameMachine && sides[0].in("price").value === "";
+
+  const ownSaid = (side) => (side.in("price").value === "" ? "no price is known: type one" : "your own price");
 
   function answer() {
     const [baseline, other] = sides.map(priced);
@@ -93,7 +99,7 @@ function setUp(form) {
     sides.forEach((side, i) => {
       out(`${side.name}-name`).textContent = `${names[i]}, USD/Mtoken`;
       out(`${side.name}-side`).className = `side side-${pair()[side.name] % 6}`;
-      out(`${side.name}-cost`).textContent = found ? ends(found[`${side.name}UsdPerMillionTokens`], 4) : "–";
+      out(`${side.name}-cost`).textContent = found && !unpriced() ? ends(found[`${side.name}UsdPerMillionTokens`], 4) : "–";
     });
     out("break-even-row").hidden = pair().sameMachine;
     out("break-even").textContent = found ? ends(found.breakEvenPriceRatio, 3) : "–";
@@ -139,7 +145,7 @@ function setUp(form) {
     side.in("discount").addEventListener("input", answer);
     side.in("price").addEventListener("input", () => {
       side.in("model").value = OWN;
-      side.out("said").textContent = "your own price";
+      side.out("said").textContent = ownSaid(side);
       answer();
     });
   }

@@ -131,6 +131,16 @@ def test_on_one_machine_the_price_cancels(show: Show) -> None:
     assert tab.locator('[data-out="case-cost"]').inner_text().startswith("2.160")
 
 
+def test_without_any_price_one_machine_has_its_verdict(show: Show) -> None:
+    priced, tab = answer(show(page_of(one_machine(), OWN_PRICE))), show(page_of(one_machine()))
+    assert answer(tab) == priced
+    assert tab.locator('[data-out="case-cost"]').inner_text() == "–"
+    assert "type one" in tab.locator('[data-out="said"]').first.inner_text()
+    tab.locator("#baseline-price-0").fill("0.1")
+    assert tab.locator('[data-out="case-cost"]').inner_text() != "–"
+    assert "your own price" in tab.locator('[data-out="said"]').first.inner_text()
+
+
 def test_another_pair_can_be_chosen(show: Show) -> None:
     other = chip_case("another", 61_000.0, "trn1.32xlarge", case__recipe={"name": "mine", "track": "custom"})
     tab = show(page_of([*two_chips(), *other]))
