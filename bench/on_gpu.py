@@ -1,8 +1,8 @@
 """Everything that waits for a GPU, in one call: `python -m bench.on_gpu`, or `make gpu`.
 
-What is there, the tests that need a GPU, what the card reaches alone, and both backends against each other at the two
-sizes that the CUDA side is judged at. One step that fails keeps none of the others from running. Nothing is
-installed: it runs in whatever Python environment calls it.
+What is there, the tests that need a GPU, what the card reaches alone, both backends and every other trainer that is
+installed against each other at the two sizes that the CUDA side is judged at, and a search for better recipes. One step
+that fails keeps none of the others from running. Nothing is installed: it runs in whatever Python environment calls it.
 """
 
 import subprocess
@@ -12,21 +12,24 @@ from collections.abc import Sequence
 
 BACKENDS = ("torch-cuda", "jax-cuda")
 SIZES = ("llama-3.2-1b-2k-b16", "llama-124m-1k")
-MINUTES = 4
-"""Budget of each comparison: three rounds of both backends, with warm caches, on one H100."""
+MINUTES = 8
+"""Budget of each comparison, and of the search."""
 
 
 def steps() -> dict[str, list[str]]:
     """Commands by what they show."""
     fairchip = [sys.executable, "-P", "-m", "bench"]
-    compared = ["--runs", "3", "--windows", "4", "--cold-starts", "1", "--budget-minutes", str(MINUTES)]
+    peers = [sys.executable, "-P", "-m", "bench.peers", "--device", "cuda", "--same-environment"]
     return {
         "what is here": [*fairchip, "doctor"],
         "tests that need a GPU": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/cuda"],
         "products and copies alone": [*fairchip, "probe", "--backend", BACKENDS[0], "--backend", BACKENDS[1]],
         **{
-            f"both backends, {size}": [*fairchip, "run", "--workload", size, "--backend", *BACKENDS, *compared]
-            for size in SIZES
+            f"ours and others, {size}": [*peers, "--workload", size, "--budget-minutes", str(MINUTES)] for size in SIZES
+        },
+        **{
+            f"tuning, {name}": [*fairchip, "tune", SIZES[0], name, "--search-minutes", str(MINUTES), "--runs", "3"]
+            for name in BACKENDS
         },
     }
 

@@ -5,7 +5,6 @@ is what a ratio of steps means, and as shipped, which is what its users get.
 """
 
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,8 +12,10 @@ import typer
 import bench.entry
 from backends.registry import availability
 from bench.comparing import price_choice
+from bench.effort import chosen_effort
 from bench.folders import RUNS_FOLDER
 from bench.measuring import Wish, measure_and_compare
+from bench.options import AgainOption, MinutesOption, OutOption
 from bench.plan import Case, MeasurePlan
 from bench.schedule import Campaign
 from bench.suite import make_case
@@ -35,14 +36,18 @@ def peers(
     policy: Annotated[Literal["fp32", "bf16-mixed"] | None, typer.Option("--policy")] = None,
     device: Annotated[Literal["cpu", "cuda"], typer.Option("--device")] = "cpu",
     skip: Annotated[list[str] | None, typer.Option("--skip", help="A trainer to leave out.")] = None,
+    as_shipped: Annotated[
+        bool, typer.Option("--as-shipped/--same-environment", help="Peers in their usual environment too.")
+    ] = True,
     runs: Annotated[int, typer.Option("--runs", min=1, max=1000)] = 3,
     windows: Annotated[int, typer.Option("--windows", min=1)] = 4,
-    out: Annotated[Path | None, typer.Option("--out")] = None,
-    again: Annotated[bool, typer.Option("--again")] = False,
+    budget_minutes: MinutesOption = None,
+    out: OutOption = None,
+    again: AgainOption = False,
 ) -> None:
     """Measure our backends and every peer that is installed; the first of ours is the baseline."""
     chosen = choose_workload(workload, policy, None, None, "uint16")
-    cases = peer_cases(chosen, device, tuple(skip or ()))
+    cases = peer_cases(chosen, device, tuple(skip or ()), RECIPES if as_shipped else RECIPES[:1])
     plan = MeasurePlan(windows=windows, time_limit_seconds=3600.0)
     campaign = Campaign(
         suite=f"peers-{chosen.name}-{chosen.precision}-{device}",
@@ -52,15 +57,19 @@ def peers(
         cold_starts=1,
         folder=RUNS_FOLDER,
     )
-    choice = price_choice(None, None, None, None, None, None)
-    raise typer.Exit(measure_and_compare(campaign, Wish(choice=choice, margin=DEFAULT_MARGIN, out=out, again=again)))
+    choice = price_choice(None, None, None, None)
+    effort = chosen_effort(None, budget_minutes, None, choice)
+    wish = Wish(choice=choice, margin=DEFAULT_MARGIN, effort=effort, out=out, again=again)
+    raise typer.Exit(measure_and_compare(campaign, wish))
 
 
-def peer_cases(workload: Workload, device: str, without: tuple[str, ...] = ()) -> list[Case]:
-    """Ours, then each trainer that is installed here, in both environments."""
+def peer_cases(
+    workload: Workload, device: str, without: tuple[str, ...] = (), recipes: tuple[str, ...] = RECIPES
+) -> list[Case]:
+    """Ours, then each trainer that is installed here, with each of these recipes: the environments it runs in."""
     ours = [make_case(workload, f"{engine}-{device}") for engine in OURS if engine not in without]
     here = [name for name in TRAINERS if name not in without and availability(f"{name}-{device}").available]
-    return [*ours, *(make_case(workload, f"{name}-{device}", recipe) for name in here for recipe in RECIPES)]
+    return [*ours, *(make_case(workload, f"{name}-{device}", recipe) for name in here for recipe in recipes)]
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ def tune(
     The winner is held against as-is in runs that the search did not see, and written as a recipe file if it is better
     by more than the margin, the whole interval. The same command goes on where an interrupted one stopped.
     """
+    from backends.registry import availability, load_backend
     from bench.comparing import price_choice
+    from bench.entry import say
     from bench.folders import RUNS_FOLDER
     from bench.measuring import Wish
     from bench.suite import make_case
@@ -58,6 +60,11 @@ def tune(
     from bench.workload_choice import choose_workload
 
     choice = price_choice(instance, region, usd_per_hour, None)
+    load_backend(backend)
+    found = availability(backend)
+    if not found.available:
+        say(f"{backend} is unavailable: {found.reason}; {found.fix}")
+        raise typer.Exit(3)
     case = make_case(choose_workload(workload, policy), backend)
     name = f"tune-{Path(case.workload.name).stem}-{case.workload.precision}-{backend}"
     folder = _free(out or RUNS_FOLDER / name) if again else out or RUNS_FOLDER / name

@@ -16,19 +16,19 @@ def test_what_it_names_exists() -> None:
     assert set(on_gpu.SIZES) <= set(catalog_names())
 
 
-@pytest.mark.parametrize("name", [name for name in on_gpu.steps() if name.startswith("both")])
+@pytest.mark.parametrize("name", [name for name in on_gpu.steps() if name.startswith(("ours", "tuning"))])
 def test_a_comparison_is_a_command_that_is_understood(name: str) -> None:
-    """Without a GPU both sides are unavailable, which is a result (exit 3), not a mistake (exit 2)."""
     command = [*on_gpu.steps()[name], "--out", "/dev/null/none"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2
-    assert "/dev/null/none" in done.stderr, "understood up to the folder, which cannot be made"
+    understood = "/dev/null/none" in done.stderr or "unavailable: no Nvidia GPU" in done.stderr
+    assert done.returncode in {2, 3}
+    assert understood, "up to the folder, which cannot be made, or to the device that is not there"
 
 
 def test_every_step_runs_and_the_worst_code_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    codes = iter([0, 3, 1, 0, 0])
+    codes = iter([0, 3, 1, 0, 0, 0, 0])
 
     def run(command: Sequence[str], *, check: bool) -> "subprocess.CompletedProcess[bytes]":
         assert command[0] == sys.executable
