@@ -1,0 +1,40 @@
+"""One live session that times windows when it is told to: the worker of `bench.turns`.
+
+The job comes as for `bench.worker`, one JSON line on standard input. After it each line is a number of steps to time,
+answered by a JSON line on what was standard output; the first answer is of one step after the warm-up.
+"""
+
+import json
+import sys
+import time
+from itertools import chain
+
+from backends.contract import Rank
+from backends.registry import load_backend
+from bench.measure import Stopwatch, quiet_process
+from bench.worker import Job, claim_standard_output
+from workloads.data import batch_source
+
+WARM_UP_STEPS = 3
+
+
+def main() -> None:
+    """Answer until nobody asks."""
+    answer = claim_standard_output()
+    job = Job.model_validate_json(sys.stdin.readline())
+    with load_backend(job.backend).open(job.workload, job.recipe, Rank()) as session, quiet_process():
+        watch = Stopwatch(session, batch_source(job.workload), job.workload.tokens_per_step, time.perf_counter_ns)
+        watch.window(WARM_UP_STEPS)
+        for steps in chain([1], map(int, sys.stdin)):
+            window, memory = watch.window(steps), session.memory()
+            told = {
+                "step_seconds": window.seconds / window.steps,
+                "peak_bytes": memory.peak_bytes if memory else None,
+                "step": watch.steps[-1].step,
+                "loss": watch.steps[-1].loss,
+            }
+            print(json.dumps(told), file=answer, flush=True)
+
+
+if __name__ == "__main__":
+    main()
