@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from made_up_runs import made_up_worker
+from power_cut import power_cut_after
 
 from bench.cli import app
 from bench.effort import Budget, chosen_effort, half_width
@@ -113,22 +114,11 @@ def test_a_pilot_that_is_enough_ends_it(noisy: Path, capfd: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("cut", [3, 13])
 def test_a_target_that_was_interrupted_goes_on_to_the_same_end(
-    noisy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], cut: int
+    noisy: Path, capfd: pytest.CaptureFixture[str], cut: int
 ) -> None:
     """Stopped in its pilot or after it: the pilot alone decides, so the end is the same."""
-    left = iter(range(cut, -1, -1))
-
-    class PowerCut(BaseException):
-        pass
-
-    def finish(self: object, *ended: object, **how: object) -> None:
-        if next(left) == 0:
-            raise PowerCut
-
-    with monkeypatch.context() as patch:
-        patch.setattr("bench.progress.Display.finish", finish)
-        with pytest.raises(PowerCut):
-            call("--precision", "3%")
+    with power_cut_after(cut + 1):
+        call("--precision", "3%")
     pilot = {r.run_id for r in timed(noisy) if r.place.round < 5 and cut > 10}
     capfd.readouterr()
     assert call("--precision", "3%") == 0

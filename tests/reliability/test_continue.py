@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from power_cut import PowerCut, power_cut_after
 from reliability.worker_faults import SOURCE
 from reliability.workshop import install_plugin, quick_worker
 
@@ -26,10 +27,6 @@ RUN = (
 ALL = 2 * (3 + 1)
 
 
-class PowerCut(BaseException):
-    pass
-
-
 @pytest.fixture(autouse=True)
 def _there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_plugin(tmp_path / "site", SOURCE, monkeypatch)
@@ -41,18 +38,9 @@ def call(*arguments: str) -> int:
     return app([*RUN, *arguments], standalone_mode=False)
 
 
-def cut_after(runs: int, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    """Let the command die when so many of its runs are recorded."""
-    finished = iter(range(1, runs + 1))
-
-    def finish(self: object, record: object) -> None:
-        if next(finished) == runs:
-            raise PowerCut
-
-    with monkeypatch.context() as patch:
-        patch.setattr("bench.progress.Display.finish", finish)
-        with pytest.raises(PowerCut):
-            call(*arguments)
+def cut_after(runs: int, *arguments: str) -> None:
+    with power_cut_after(runs):
+        call(*arguments)
 
 
 def folders() -> list[Path]:
@@ -61,10 +49,8 @@ def folders() -> list[Path]:
 
 @pytest.mark.parametrize("out", [(), ("--out", "results/runs/mine")], ids=["its own folder", "--out"])
 @pytest.mark.parametrize("runs", range(1, ALL))
-def test_it_goes_on_after_any_run(
-    runs: int, out: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    cut_after(runs, monkeypatch, *out)
+def test_it_goes_on_after_any_run(runs: int, out: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
+    cut_after(runs, *out)
     before = {record.run_id for record in load_all(folders())}
     assert call(*out) == 0
     (folder,) = folders()
@@ -99,8 +85,8 @@ def test_again_is_another_suite_in_another_folder() -> None:
     assert len({record.place.suite_id for record in load_all(folders())}) == 3
 
 
-def test_again_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_after(3, monkeypatch)
+def test_again_does_not_go_on() -> None:
+    cut_after(3)
     assert call("--again") == 0
     assert len(folders()) == 2
 
@@ -108,14 +94,14 @@ def test_again_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "change", [("--runs", "4"), ("--windows", "3"), ("--time-limit", "7"), ("--policy", "bf16-mixed")], ids=" ".join
 )
-def test_another_command_begins_its_own(change: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_after(3, monkeypatch)
+def test_another_command_begins_its_own(change: tuple[str, ...]) -> None:
+    cut_after(3)
     assert call(*change) == 0
     assert len(folders()) == 2
 
 
 def test_other_circumstances_begin_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_after(3, monkeypatch)
+    cut_after(3)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert call() == 0
     assert len(folders()) == 2

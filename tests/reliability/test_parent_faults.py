@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from power_cut import power_cut_after
 from reliability.report import Outcomes, repeats
 from reliability.worker_faults import SOURCE
 from reliability.workshop import (
@@ -222,20 +223,8 @@ def _exit_2_if_refused(campaign: Campaign) -> None:
 
 def _interrupted(campaign: Campaign, after: int) -> None:
     """Leave the campaign after so many runs, as a power cut does: with a draft and the lock file."""
-    left = list(range(after))
-
-    class Cut(BaseException):
-        pass
-
-    def finish(self: object, record: object) -> None:
-        left.pop()
-        if not left:
-            raise Cut
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.progress.Display.finish", finish)
-        with pytest.raises(Cut):
-            run(campaign)
+    with power_cut_after(after):
+        run(campaign)
     (campaign.folder / ".draft-0123").write_text('{"torn')
 
 

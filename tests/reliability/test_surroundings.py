@@ -173,7 +173,7 @@ def test_a_stop_after_again_says_what_goes_on(
 ) -> None:
     """The very same command would begin anew."""
     campaign = make_campaign(tmp_path / "unused", [make_case("a")], runs=2)
-    monkeypatch.setattr("bench.progress.Display.finish", lambda self, record: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("bench.progress.Display.finish", lambda *_, **how: os.kill(os.getpid(), signal.SIGTERM))
     today = PriceChoice(as_of=date(2026, 11, 22))
     save(make_record(), tmp_path / "mine")
     wish = Wish(choice=today, margin=0.02, out=tmp_path / "mine", again=True)
