@@ -4,9 +4,10 @@ A device that torch or jax already reaches by name adds `name`, `device_type`, `
 The engine, and with it the framework, is imported when a session opens, not before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from backends.contract import Rank, Rates, Sampler, Session
+from backends.profiles import Operation
 from backends.recipe import Recipe, shipped_for_precision, shipped_recipe
 from backends.search_space import SearchSpace, micro_batch_sizes, part_sizes, product_types
 from workloads.spec import Workload
@@ -64,6 +65,12 @@ class TorchBackend(EngineBackend):
 
         return TorchRates(self.device_type, dtype)
 
+    def profile(self, run: Callable[[], None]) -> Sequence[Operation]:
+        """What ``run``, which blocks until the device is done, does there; for `python -m bench.step_profile`."""
+        from backends.profile_torch import operations
+
+        return operations(run, self.device_type)
+
 
 class JaxBackend(EngineBackend):
     """A platform that jax reaches by name."""
@@ -94,3 +101,9 @@ class JaxBackend(EngineBackend):
         from backends.rates_jax import JaxRates
 
         return JaxRates(self.device_type, dtype)
+
+    def profile(self, run: Callable[[], None]) -> Sequence[Operation]:
+        """What ``run``, which blocks until the device is done, does there; for `python -m bench.step_profile`."""
+        from backends.profile_jax import operations
+
+        return operations(run)

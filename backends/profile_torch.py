@@ -1,0 +1,30 @@
+"""A torch device's operations by torch's own profiler."""
+
+from collections.abc import Callable, Sequence
+
+from torch.profiler import ProfilerActivity, profile
+
+from backends.errors import Unavailable
+from backends.profiles import Operation
+
+ACTIVITIES = {"cpu": ProfilerActivity.CPU, "cuda": ProfilerActivity.CUDA, "xpu": ProfilerActivity.XPU}
+
+
+def operations(run: Callable[[], None], device_type: str) -> Sequence[Operation]:
+    """What ``run`` does on the device; it must block until the device is done.
+
+    Raises:
+        Unavailable: torch's profiler does not look into such a device.
+    """
+    if device_type not in ACTIVITIES:
+        raise Unavailable(f"torch's profiler does not look into {device_type}", "use the vendor's own profiler")
+    on_host = device_type == "cpu"
+    activities = {ProfilerActivity.CPU, ACTIVITIES[device_type]}
+    with profile(activities=activities, record_shapes=True, with_flops=on_host, acc_events=True) as seen:
+        run()
+    times = "self_cpu_time_total" if on_host else "self_device_time_total"
+    return [
+        Operation(name=event.key, seconds=getattr(event, times) / 1e6, calls=event.count, flops=float(event.flops or 0))
+        for event in seen.key_averages()
+        if getattr(event, times) > 0 and (on_host or event.device_type.name != "CPU")
+    ]

@@ -1,0 +1,112 @@
+"""Where a step's time goes."""
+
+import subprocess
+import sys
+from types import SimpleNamespace as Made
+
+import pytest
+
+from backends.errors import Unavailable
+from backends.fake import FakeBackend
+from backends.profiles import OTHER, Operation
+from bench.errors import UsageError
+from bench.step_profile import _profiled, lines
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("aten::mm", "matrix products"),
+        ("aten::addmm", "matrix products"),
+        ("dot_general", "matrix products"),
+        ("sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64", "matrix products"),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", "attention"),
+        ("ynn_fusion", "fusions in a library"),
+        ("graph_0_cpp_fused__unsafe_view_mul_silu_5", "compiled element-wise"),
+        ("triton_poi_fused_add_3", "compiled element-wise"),
+        ("Optimizer.step#AdamW.step", "optimizer and clipping"),
+        ("aten::_foreach_mul_", "optimizer and clipping"),
+        ("aten::copy_", "copies"),
+        ("aten::embedding", OTHER),
+        ("aten::comma", OTHER),
+    ],
+)
+def test_the_kind_of_an_operation(name: str, kind: str) -> None:
+    assert Operation(name=name, seconds=1.0, calls=1).kind == kind
+
+
+def test_the_table_has_kinds_shares_and_the_pace_of_products() -> None:
+    operations = [
+        ("matrix products", "aten::mm", 0.3, 10.0, 6e10),
+        ("matrix products", "aten::bmm", 0.1, 1.0, 0.0),
+        ("other", "aten::add", 0.1, 2.0, 1e6),
+    ]
+    assert lines({"step_seconds": 0.45, "operations": operations}, longest=1) == [
+        "a step takes 450.0 ms; the profiler saw 500.0 ms of work in one",
+        "    400.00 ms  80.0%  matrix products      150 GFLOP/s",
+        "    100.00 ms  20.0%  other",
+        "longest:",
+        "    300.00 ms  60.0%    aten::mm (10x)      200 GFLOP/s",
+    ]
+    assert len(lines({"step_seconds": 0.45, "operations": operations}, longest=0)) == 3
+
+
+def test_torch_names_its_operations() -> None:
+    torch = pytest.importorskip("torch")
+    from backends.profile_torch import operations
+
+    left, right = torch.rand(64, 32), torch.rand(32, 16)
+    found = {one.name: one for one in operations(lambda: [left @ right for _ in range(3)], "cpu")}
+    product = found["aten::mm"]
+    assert (product.calls, product.flops) == (3, 3 * 2 * 64 * 32 * 16)
+    assert 0 < product.seconds < 60
+
+
+def test_torch_s_profiler_refuses_what_it_cannot_see() -> None:
+    pytest.importorskip("torch")
+    from backends.profile_torch import operations
+
+    with pytest.raises(Unavailable, match="does not look into neuron"):
+        operations(lambda: None, "neuron")
+
+
+def event(name: str, start_ns: float, duration_ns: float, *, executed: bool = True) -> Made:
+    stats = [("hlo_op", name)] if executed else [("other", 1)]
+    return Made(name=name, start_ns=start_ns, duration_ns=duration_ns, stats=stats)
+
+
+def test_an_operation_s_own_time_is_without_what_runs_inside_it() -> None:
+    """A loop holds a dot and a fusion, the fusion another dot; a wait is no operation."""
+    pytest.importorskip("jax")
+    from backends.profile_jax import of_trace
+
+    thread = Made(
+        events=[
+            event("Wait", 0, 5000, executed=False),
+            event("dot.2", 2000, 300),
+            event("while.1", 1000, 4000),
+            event("fusion.7.clone", 2500, 1000),
+            event("dot.11", 2600, 100),
+            event("dot.12", 6000, 50),
+        ]
+    )
+    found = {one.name: one for one in of_trace(Made(planes=[Made(lines=[thread, Made(events=[])])]))}
+    assert {name: round(one.seconds * 1e9) for name, one in found.items()} == {"while": 2700, "dot": 450, "fusion": 900}
+    assert found["dot"].calls == 3
+
+
+def test_a_real_step() -> None:
+    """Jax compiles the smallest workload quickly; most of its time is arithmetic."""
+    command = [sys.executable, "-m", "bench.step_profile", "smoke", "jax-cpu", "--steps", "2", "--longest", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert told[0].startswith("a step takes ")
+    assert "matrix products" in done.stdout
+    assert told[-4] == "longest:"
+
+
+def test_a_backend_without_a_profiler_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.step_profile.load_backend", lambda name: FakeBackend())
+    with pytest.raises(UsageError, match="torch-cpu has no profiler"):
+        _profiled("smoke", "torch-cpu", None, 1)
