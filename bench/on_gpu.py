@@ -1,8 +1,9 @@
 """Everything that waits for a GPU, in one call: `python -m bench.on_gpu`, or `make gpu`.
 
-What is there, the tests that need a GPU, what the card reaches alone, both backends and every other trainer that is
-installed against each other at the two sizes that the CUDA side is judged at, and a search for better recipes. One step
-that fails keeps none of the others from running. Nothing is installed: it runs in whatever Python environment calls it.
+What is there, the tests that need a GPU, what the card reaches alone, where a step's time goes, both backends and every
+other trainer that is installed against each other at the two sizes that the CUDA side is judged at, and a search for
+better recipes. One step that fails keeps none of the others from running. Nothing is installed: it runs in whatever
+Python environment calls it.
 """
 
 import subprocess
@@ -20,10 +21,12 @@ def steps() -> dict[str, list[str]]:
     """Commands by what they show."""
     fairchip = [sys.executable, "-P", "-m", "bench"]
     peers = [sys.executable, "-P", "-m", "bench.peers", "--device", "cuda", "--same-environment"]
+    profile = [sys.executable, "-P", "-m", "bench.step_profile"]
     return {
         "what is here": [*fairchip, "doctor"],
         "tests that need a GPU": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/cuda"],
         "products and copies alone": [*fairchip, "probe", "--backend", BACKENDS[0], "--backend", BACKENDS[1]],
+        **{f"where a step's time goes, {name}": [*profile, SIZES[1], name] for name in BACKENDS},
         **{
             f"ours and others, {size}": [*peers, "--workload", size, "--budget-minutes", str(MINUTES)] for size in SIZES
         },
