@@ -26,10 +26,14 @@ class TorchCpu(TorchBackend):
     attentions = ("sdpa-master", "sdpa", "product")
 
     def search_space(self, workload: Workload) -> SearchSpace:
-        """Also how many threads, and glibc's allocator as it comes."""
+        """Also the library that multiplies, how many threads, and glibc's allocator as it comes."""
         processors = available_cpus()
-        own = {"threads": (None, processors, max(1, processors // 2)), "environment": (self.as_is().environment, {})}
-        return {**super().search_space(workload), **own}
+        return {
+            "product_kernel": ("fastest", "matmul", "convolution"),
+            **super().search_space(workload),
+            "threads": (None, processors, max(1, processors // 2)),
+            "environment": (self.as_is().environment, {}),
+        }
 
     def probe(self) -> Availability:
         """Available wherever torch is installed."""

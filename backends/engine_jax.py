@@ -5,8 +5,7 @@ changes from step to step enters as arrays. Several devices are one mesh, over w
 the recipe's ``sharding`` names. Nothing in it waits for the device; `losses` does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -21,11 +20,10 @@ from backends.contract import MemoryUse, Rank, Scalar, StepLoss
 from backends.errors import BackendError, OutOfMemory, Unavailable
 from backends.host import peak_resident_memory
 from backends.memory_plan import refuse_what_cannot_fit
-from backends.product_type import TOKENS, multiply_in_master
+from backends.products_jax import chosen_numerics, probe_products
 from backends.recipe import Recipe
 from workloads.data import Batch
 from workloads.models import llama_jax
-from workloads.models.llama_jax import Numerics
 from workloads.parameters import initial_parameters
 from workloads.precision import POLICIES
 from workloads.schedule import step_scalars
@@ -71,7 +69,7 @@ class JaxSession:
         if memory_bytes is None and platform != "cpu":
             memory_bytes = _memory_stat(self.device, "bytes_limit")
         refuse_what_cannot_fit(workload, recipe, rank.all_devices, memory_bytes)
-        self.numerics = self._numerics()
+        self.numerics = chosen_numerics(workload, recipe, self.device)
         with _memory_errors():
             self.parameters = self._build()
             self._moments = tuple(self._zeros() for _ in range(2))
@@ -91,24 +89,6 @@ class JaxSession:
             name: jax.device_put(value.astype(self.numerics.master), self._place(value.shape, "all"))
             for name, value in initial_parameters(self.workload.model, self.workload.seed)
         }
-
-    def _numerics(self) -> Numerics:
-        """The policy's types; wider products where the recipe allows them and they are faster on this device."""
-        own = Numerics.of(POLICIES[self.workload.precision], self.recipe.attention)
-        wide = replace(own, operands=own.master)
-        if own == wide:
-            return own
-        shape, draw = self.workload.model, np.random.default_rng(0).random
-        x, weight = (
-            jax.device_put(draw(sides, np.float32).astype(own.master), self.device)
-            for sides in ((TOKENS, shape.dim), (shape.ffn_dim, shape.dim))
-        )
-
-        def product(numerics: Numerics) -> Callable[[], None]:
-            compiled = jax.jit(partial(llama_jax.product, numerics))
-            return lambda: jax.block_until_ready(compiled(x, weight))
-
-        return wide if multiply_in_master(self.recipe, product(own), product(wide)) else own
 
     def _zeros(self) -> Tree:
         """A moment of every parameter."""
@@ -293,19 +273,6 @@ def _adamw(
     return value - rate / correction1 * first / denominator, first, second
 
 
-def probe_products(numerics: Numerics, device: Any) -> dict[str, Scalar]:
-    """What the device does with a matrix product: see the torch engine's twin."""
-    identity = jax.device_put(np.eye(64, dtype=numerics.master), device)
-    product = jax.jit(partial(llama_jax.product, numerics))
-
-    def survives(bits: int) -> bool:
-        return bool((jnp.diagonal(product(identity * (1 + 2.0**-bits), identity)) != 1).all())
-
-    ones = jax.device_put(np.ones((64, 2**16), dtype=numerics.master), device)
-    kept = max((bits for bits in (52, 23, 10, 7) if survives(bits)), default=0)
-    return {"operand_fraction_bits": kept, "accumulation_exact": bool((product(ones, ones) == 2**16).all())}
-
-
 def _refuse_unknown(workload: Workload, recipe: Recipe) -> None:
     if POLICIES[workload.precision].rounded_to is not None:
         raise BackendError(f"precision {workload.precision} is emulated by torch-cpu only", "use another precision")
@@ -313,6 +280,7 @@ def _refuse_unknown(workload: Workload, recipe: Recipe) -> None:
         "attention": (recipe.attention, llama_jax.ATTENTIONS),
         "loss": (recipe.loss, llama_jax.LOSSES),
         "compile": (recipe.compile, ("whole", "off")),
+        "product_kernel": (recipe.product_kernel, ("matmul",)),
     }
     for kind, (asked, known) in choices.items():
         if asked not in known:

@@ -6,7 +6,6 @@ global norm, clipping, AdamW. Nothing in it waits for the device; `losses` does.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -17,14 +16,13 @@ from torch import Tensor
 from backends.contract import MemoryUse, Rank, Scalar, StepLoss
 from backends.errors import BackendError, OutOfMemory
 from backends.memory_plan import refuse_what_cannot_fit
-from backends.product_type import TOKENS, multiply_in_master
+from backends.products_torch import chosen_numerics, probe_products
 from backends.recipe import Recipe
 from backends.torch_device import TorchDevice
 from backends.torch_sharding import Groups, compile_parts, own
 from workloads.data import Batch
-from workloads.models.llama_torch import ATTENTIONS, LOSSES, Llama, Numerics, chosen_kernel, loss_divisor
+from workloads.models.llama_torch import ATTENTIONS, LOSSES, Llama, chosen_kernel, loss_divisor
 from workloads.parameters import initial_parameters
-from workloads.precision import POLICIES
 from workloads.schedule import step_scalars
 from workloads.shapes import is_decayed
 from workloads.spec import Workload
@@ -74,7 +72,7 @@ class TorchSession:
             Llama,
             self.workload.model,
             self.workload.sequence_length,
-            self._numerics(),
+            chosen_numerics(self.workload, self.recipe, self.device),
             rematerialise=self.recipe.rematerialise,
             loss=self.recipe.loss,
             loss_part_tokens=self.recipe.loss_part_tokens,
@@ -87,22 +85,6 @@ class TorchSession:
                 held.copy_(self._sharding.part(torch.from_numpy(value)))
         assert not memory, f"parameters without an initial value: {sorted(memory)}"
         return model
-
-    def _numerics(self) -> Numerics:
-        """The policy's types; wider products where the recipe allows them and they are faster on this device."""
-        own = Numerics.of(POLICIES[self.workload.precision], self.recipe.attention)
-        wide = replace(own, operands=own.master)
-        if own == wide:
-            return own
-        shape, device = self.workload.model, self.device
-        x = torch.rand(TOKENS, shape.dim, dtype=own.master, device=device)
-        weight = torch.rand(shape.ffn_dim, shape.dim, dtype=own.master, device=device)
-
-        def product(numerics: Numerics) -> None:
-            numerics.linear(x, weight).sum().item()
-
-        in_master = multiply_in_master(self.recipe, partial(product, own), partial(product, wide))
-        return wide if in_master else own
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rule = self.workload.optimizer
@@ -237,6 +219,7 @@ class TorchSession:
             **self._on.describe(),
             "master_dtype": str(first.dtype).removeprefix("torch."),
             "operand_dtype": str(self.model.numerics.operands).removeprefix("torch."),
+            "product_kernel": self.model.numerics.product_kernel,
             "attention": self.model.numerics.attention,
             "attention_kernel": self._attention_kernel(),
             "loss": self.recipe.loss,
@@ -288,27 +271,6 @@ class TorchSession:
                 raise
             first_line = (str(error).splitlines() or ["out of memory"])[0]
             raise OutOfMemory(first_line, "use a smaller micro_batch in the recipe, or rematerialise") from error
-
-
-def probe_products(numerics: Numerics, device: torch.device) -> dict[str, Scalar]:
-    """What the device does with a matrix product: fraction bits that operands keep, and exact accumulation.
-
-    A diagonal of 1 + 2^-k survives a product with the identity only if operands keep k fraction bits. A
-    sum of 2^16 ones is exact only if partial sums are wider than bfloat16, which stops at 256.
-    """
-    identity = torch.eye(64, dtype=numerics.master)
-
-    def product(left: Tensor, right: Tensor) -> Tensor:
-        """Computed on the device, looked at on the host, whose own arithmetic is beyond doubt."""
-        operands = (value.to(device).to(numerics.operands) for value in (left, right))
-        return torch.nn.functional.linear(*operands).cpu()
-
-    def survives(bits: int) -> bool:
-        return bool((product(identity * (1 + 2.0**-bits), identity).diagonal() != 1).all())
-
-    ones = torch.ones(64, 2**16, dtype=numerics.master)
-    kept = max((bits for bits in (52, 23, 10, 7) if survives(bits)), default=0)
-    return {"operand_fraction_bits": kept, "accumulation_exact": bool((product(ones, ones) == 2**16).all())}
 
 
 def _refuse_unknown(recipe: Recipe, rank: Rank) -> None:

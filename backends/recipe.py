@@ -72,6 +72,9 @@ class Recipe:
     """The type in which matrices are multiplied: what the precision policy names for operands; the master type, which
     keeps more and is faster where a processor has no product of the narrower one; or whichever of the two a session
     finds quicker on its device as it opens, which the record names."""
+    product_kernel: Literal["matmul", "convolution", "fastest"] = "matmul"
+    """What computes them: the framework's matrix product; its convolution of width 1, the same sums by another library
+    (torch on a CPU); or whichever of the two a session finds quicker for the model's shapes as it opens."""
     attention: str = "product"
     """The engine's name of the attention computation; see the engine's model."""
     loss: str = "cross-entropy"

@@ -31,6 +31,8 @@ NAMED = {"TORCHINDUCTOR_CPP_ENABLE_KERNEL_PROFILE": "1"}
 
 COUNTED = 1e9
 """Operations a second below which a kind of work is not there for its arithmetic."""
+MOST_UNCOUNTED = 0.1
+"""Share of a kind's time in work that the profiler does not count, up to which its pace is told."""
 
 app = typer.Typer(add_completion=False)
 
@@ -71,12 +73,15 @@ def lines(found: dict[str, Any], longest: int) -> list[str]:
     """The table, then the operations that take longest."""
     operations, alone = found["operations"], found["step_seconds"]
     total = sum(seconds for _, _, seconds, _, _ in operations)
-    seconds_of, flops_of = Counter[str](), Counter[str]()
+    seconds_of, flops_of, uncounted = Counter[str](), Counter[str](), Counter[str]()
     for kind, _, seconds, _, flops in operations:
         seconds_of[kind] += seconds
         flops_of[kind] += flops
+        uncounted[kind] += 0 if flops else seconds
     told = [f"a step takes {alone * 1e3:,.1f} ms; the profiler saw {total * 1e3:,.1f} ms of work in one"]
-    told += [_line(kind, seconds, total, flops_of[kind]) for kind, seconds in seconds_of.most_common()]
+    for kind, seconds in seconds_of.most_common():
+        flops = flops_of[kind] if uncounted[kind] < MOST_UNCOUNTED * seconds else 0.0
+        told.append(_line(kind, seconds, total, flops))
     by_time = sorted(operations, key=lambda operation: -operation[2])[:longest]
     named = [_line(f"  {name[:70]} ({calls:,.0f}x)", took, total, flops) for _, name, took, calls, flops in by_time]
     return [*told, *(["longest:"] if named else []), *named]

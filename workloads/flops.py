@@ -15,7 +15,7 @@ A causal product needs half of it. Norms, rotary embedding, softmax and the opti
 
 import math
 
-from workloads.shapes import distinct_shapes, is_decayed, parameter_count
+from workloads.shapes import parameter_count, product_shapes
 from workloads.spec import Model, Workload
 
 HEADLINE_CONVENTION = "no-embedding, causal attention"
@@ -43,7 +43,5 @@ def flops_per_token(workload: Workload) -> dict[str, int]:
 
 
 def product_weights(model: Model) -> int:
-    """Weights that enter a matrix product for every token: all matrices but the look-up, the head always."""
-    matrices = sum(count * math.prod(shape) for shape, count in distinct_shapes(model) if is_decayed(shape))
-    look_up = model.vocab_size * model.dim
-    return matrices if model.tied_head else matrices - look_up
+    """Weights that enter a matrix product for every token."""
+    return sum(count * math.prod(shape) for shape, count in product_shapes(model).items())

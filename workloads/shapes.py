@@ -5,6 +5,7 @@ weights, a transformers model and ours line up one to one.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -50,6 +51,17 @@ def distinct_shapes(model: Model) -> Iterator[tuple[tuple[int, ...], int]]:
     """Every shape and how many parameters have it, without a list of all layers."""
     for name, shape in parameter_shapes(replace(model, layers=1)).items():
         yield shape, model.layers if name.startswith(layer_prefix(0)) else 1
+
+
+def product_shapes(model: Model) -> Counter[tuple[int, ...]]:
+    """Shape (out, in) -> how many matrices of it multiply every token: the head always, the look-up never."""
+    matrices = Counter[tuple[int, ...]]()
+    for shape, count in distinct_shapes(model):
+        if is_decayed(shape):
+            matrices[shape] += count
+    if not model.tied_head:
+        matrices[model.vocab_size, model.dim] -= 1
+    return matrices
 
 
 def parameter_count(model: Model) -> int:

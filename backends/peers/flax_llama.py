@@ -12,8 +12,8 @@ from flax import nnx
 from jax import Array
 
 from backends.contract import MemoryUse, Rank, Scalar, StepLoss
-from backends.engine_jax import probe_products
 from backends.host import peak_resident_memory
+from backends.products_jax import probe_products
 from backends.recipe import Recipe
 from workloads.data import Batch
 from workloads.models.llama_jax import Numerics

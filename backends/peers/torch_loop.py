@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from backends.contract import MemoryUse, Rank, Scalar, StepLoss
-from backends.engine_torch import probe_products
+from backends.products_torch import probe_products
 from backends.recipe import Recipe
 from backends.torch_device import TorchDevice
 from workloads.data import Batch

@@ -18,6 +18,9 @@ from bench.step_profile import _profiled, lines
     [
         ("aten::mm", "matrix products"),
         ("aten::addmm", "matrix products"),
+        ("aten::mkldnn_convolution", "products as convolutions"),
+        ("fairchip::convolved_back", "products as convolutions"),
+        ("aten::conv_transpose2d", "products as convolutions"),
         ("dot_general", "matrix products"),
         ("sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64", "matrix products"),
         ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", "attention"),
@@ -38,7 +41,7 @@ def test_the_kind_of_an_operation(name: str, kind: str) -> None:
 def test_the_table_has_kinds_shares_and_the_pace_of_products() -> None:
     operations = [
         ("matrix products", "aten::mm", 0.3, 10.0, 6e10),
-        ("matrix products", "aten::bmm", 0.1, 1.0, 0.0),
+        ("matrix products", "aten::bmm", 0.1, 1.0, 0.0001),
         ("other", "aten::add", 0.1, 2.0, 1e6),
     ]
     assert lines({"step_seconds": 0.45, "operations": operations}, longest=1) == [
@@ -49,6 +52,15 @@ def test_the_table_has_kinds_shares_and_the_pace_of_products() -> None:
         "    300.00 ms  60.0%    aten::mm (10x)      200 GFLOP/s",
     ]
     assert len(lines({"step_seconds": 0.45, "operations": operations}, longest=0)) == 3
+
+
+def test_a_kind_has_no_pace_where_the_profiler_counts_a_part_of_its_work() -> None:
+    operations = [
+        ("products as convolutions", "aten::conv2d", 0.1, 10.0, 6e10),
+        ("products as convolutions", "aten::_convolution", 0.3, 10.0, 0.0),
+    ]
+    told = lines({"step_seconds": 0.4, "operations": operations}, longest=0)
+    assert told[1:] == ["    400.00 ms 100.0%  products as convolutions"]
 
 
 def test_torch_names_its_operations() -> None:

@@ -11,9 +11,9 @@ jax = pytest.importorskip("jax")
 
 from backends.contract import Rank  # noqa: E402
 from backends.engine_jax import JaxSession  # noqa: E402
-from backends.engine_jax import probe_products as jax_probe  # noqa: E402
 from backends.engine_torch import TorchSession  # noqa: E402
-from backends.engine_torch import probe_products as torch_probe  # noqa: E402
+from backends.products_jax import probe_products as jax_probe  # noqa: E402
+from backends.products_torch import probe_products as torch_probe  # noqa: E402
 from backends.recipe import Recipe, resolve  # noqa: E402
 from backends.torch_sharding import total_norm  # noqa: E402
 from workloads.catalog import find_workload  # noqa: E402

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
+from workloads.models.product_torch import PRODUCT_KERNELS
 from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
 from workloads.spec import Model
@@ -47,12 +48,15 @@ class Numerics:
     adjacent memory first: Neuron's compiler refuses a transposed view), ``sdpa-repeated`` (as ``sdpa``, keys and
     values repeated for each query head: CUDA's fused fp32 kernel knows no groups) or one of `KERNELS`."""
     rounded_to: torch.dtype | None = None
+    product_kernel: str = "matmul"
+    """One of `PRODUCT_KERNELS`."""
 
     @staticmethod
-    def of(policy: PrecisionPolicy, attention: str) -> "Numerics":
+    def of(policy: PrecisionPolicy, attention: str, product_kernel: str = "matmul") -> "Numerics":
         """The policy's names as torch types."""
         rounded_to = getattr(torch, policy.rounded_to) if policy.rounded_to else None
-        return Numerics(getattr(torch, policy.master), getattr(torch, policy.operands), attention, rounded_to)
+        master, operands = getattr(torch, policy.master), getattr(torch, policy.operands)
+        return Numerics(master, operands, attention, rounded_to, product_kernel)
 
     def rounded(self, x: Tensor) -> Tensor:
         """Emulation of a narrower type: the value it would hold, and gradients likewise."""
@@ -61,7 +65,11 @@ class Numerics:
     def linear(self, x: Tensor, weight: Tensor) -> Tensor:
         """X W^T, W (out, in), with both operands in the operands' type."""
         x, weight = self.rounded(x.to(self.operands)), self.rounded(weight.to(self.operands))
-        return self.rounded(F.linear(x, weight))
+        return self.rounded(self.product(x, weight))
+
+    def product(self, x: Tensor, weight: Tensor) -> Tensor:
+        """X W^T by the kernel that was chosen, of operands of one type."""
+        return PRODUCT_KERNELS[self.product_kernel](x, weight)
 
 
 class _Round(torch.autograd.Function):

@@ -1,0 +1,55 @@
+"""How a session multiplies matrices, where its recipe leaves that to the device: the type, and the kernel."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from backends.recipe import Recipe
+
+TOKENS = 512
+"""Rows of the product that decides on the type; its other sides are the model's width and its feed-forward layer's."""
+MOST_TOKENS = 2048
+"""Rows of the products that decide on the kernel, if a pass has more: a few are too cheap beside their set-up."""
+WORTH = 1.2
+"""The master type is taken if it is so many times as fast: no run may differ from the next for a hair's breadth."""
+KERNEL_WORTH = 1.05
+"""Likewise the kernel, which is chosen on all the model's products together and changes no type."""
+_TRIES = 3
+_ENOUGH_SECONDS = 0.5
+
+
+def multiply_in_master(recipe: Recipe, of_operands: Callable[[], None], of_master: Callable[[], None]) -> bool:
+    """Whether products are computed in the master type, which keeps more than the policy asks for.
+
+    Each callable computes one product of fresh random operands and returns when it is done. Blocks for a few of each,
+    and only if the recipe asks for the fastest.
+    """
+    if recipe.products == "fastest":
+        return best_seconds(of_operands) > WORTH * best_seconds(of_master)
+    return recipe.products == "master"
+
+
+def chosen_kernel(recipe: Recipe, seconds: Mapping[str, Callable[[], float]]) -> str:
+    """The recipe's kernel, or another than the first of ``seconds`` if that is clearly quicker.
+
+    Each callable measures a kernel on the model's products, and blocks; called only if the recipe asks for the fastest.
+    """
+    if recipe.product_kernel != "fastest":
+        return recipe.product_kernel
+    measured = {kernel: measure() for kernel, measure in seconds.items()}
+    first, quickest = next(iter(measured)), min(measured, key=measured.__getitem__)
+    return quickest if measured[first] > KERNEL_WORTH * measured[quickest] else first
+
+
+def best_seconds(product: Callable[[], None]) -> float:
+    """Least seconds of a few calls, or of one if they are long, after one that warms up."""
+    product()
+    calls: list[float] = []
+    while len(calls) < _TRIES and sum(calls) < _ENOUGH_SECONDS:
+        calls.append(_seconds(product))
+    return min(calls)
+
+
+def _seconds(product: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    product()
+    return time.perf_counter() - began

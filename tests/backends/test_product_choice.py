@@ -1,0 +1,127 @@
+"""How matrices are multiplied, type and kernel: as the recipe says, or whichever this device finds faster."""
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("jax")
+
+from backends import product_choice, products_torch  # noqa: E402
+from backends.contract import Rank  # noqa: E402
+from backends.errors import BackendError  # noqa: E402
+from backends.recipe import Recipe  # noqa: E402
+from backends.registry import load_backend  # noqa: E402
+from workloads.catalog import find_workload  # noqa: E402
+from workloads.data import batch_source  # noqa: E402
+from workloads.models import product_torch  # noqa: E402
+
+SMOKE = find_workload("smoke")
+MIXED = replace(SMOKE, precision="bf16-mixed")
+
+
+@pytest.mark.parametrize(
+    ("products", "operands", "master", "wide"),
+    [
+        ("operands", 10.0, 1.0, False),
+        ("master", 1.0, 10.0, True),
+        ("fastest", 10.0, 1.0, True),
+        ("fastest", 1.0, 10.0, False),
+        ("fastest", 1.1, 1.0, False),
+    ],
+)
+def test_the_recipe_decides_or_leaves_it_to_the_device(
+    monkeypatch: pytest.MonkeyPatch, products: str, operands: float, master: float, wide: bool
+) -> None:
+    seconds = {"operands": operands, "master": master}
+    monkeypatch.setattr(product_choice, "best_seconds", lambda product: seconds[product()])
+    recipe = Recipe(products=products)
+    assert product_choice.multiply_in_master(recipe, lambda: "operands", lambda: "master") is wide
+
+
+@pytest.mark.parametrize("durations", [[99.0, 0.3, 0.1, 0.2], [99.0, 0.7]], ids=["of a few", "a long one counts alone"])
+def test_the_quickest_call_counts_and_the_first_one_does_not(
+    monkeypatch: pytest.MonkeyPatch, durations: list[float]
+) -> None:
+    now, left = [0.0], list(durations)
+
+    def product() -> None:
+        now[0] += left.pop(0)
+
+    monkeypatch.setattr(product_choice.time, "perf_counter", lambda: now[0])
+    assert product_choice.best_seconds(product) == pytest.approx(min(durations))
+    assert not left
+
+
+@pytest.mark.parametrize(
+    ("asked", "of_convolution", "chosen"),
+    [
+        ("matmul", 0.1, "matmul"),
+        ("convolution", 9.0, "convolution"),
+        ("fastest", 0.9, "convolution"),
+        ("fastest", 0.99, "matmul"),
+        ("fastest", 9.0, "matmul"),
+    ],
+)
+def test_the_recipe_names_the_kernel_or_leaves_it_to_the_device(asked: str, of_convolution: float, chosen: str) -> None:
+    seconds = {"matmul": lambda: 1.0, "convolution": lambda: of_convolution}
+    assert product_choice.chosen_kernel(Recipe(product_kernel=asked), seconds) == chosen
+
+
+def test_nothing_is_measured_that_the_recipe_settles() -> None:
+    assert product_choice.chosen_kernel(Recipe(), {}) == "matmul"
+
+
+def test_the_model_is_measured_for_as_many_tokens_as_a_pass_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(products_torch, "_seconds", lambda numerics, model, tokens, device: asked.append(tokens) or 1.0)
+    for micro_batch, tokens in ((1, SMOKE.sequence_length), (None, SMOKE.tokens_per_step)):
+        recipe = Recipe(product_kernel="fastest", micro_batch=micro_batch)
+        products_torch.chosen_numerics(SMOKE, recipe, torch.device("cpu"))
+        assert set(asked) == {min(tokens, product_choice.MOST_TOKENS)}
+        asked.clear()
+
+
+@pytest.mark.parametrize("compile_", ["off", "whole"])
+def test_a_convolution_of_width_1_is_the_same_product(compile_: str) -> None:
+    by_kernel = [Recipe(compile=compile_, product_kernel=kernel) for kernel in ("matmul", "convolution")]
+    exact = replace(SMOKE, precision="fp64")
+    one, other = (_losses("torch-cpu", exact, recipe) for recipe in by_kernel)
+    assert one == pytest.approx(other, rel=1e-12)
+
+
+def test_a_convolutions_gradients_are_those_of_the_definition() -> None:
+    x, weight = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((2, 3, 5), (7, 5)))
+    torch.autograd.gradcheck(product_torch.convolved, (x, weight))
+    torch.library.opcheck(product_torch.convolved, (x, weight))
+    torch.library.opcheck(product_torch.convolved_back, (torch.randn(2, 3, 7), torch.randn(7, 5)))
+
+
+def test_jax_has_no_such_kernel() -> None:
+    with pytest.raises(BackendError, match="no product_kernel 'convolution'"):
+        load_backend("jax-cpu").open(SMOKE, Recipe(product_kernel="convolution"), Rank())
+
+
+@pytest.mark.parametrize("engine", ["torch-cpu", "jax-cpu"])
+def test_products_in_the_master_type_are_those_of_fp32(engine: str) -> None:
+    compile_ = "off" if engine == "torch-cpu" else "whole"
+    narrow, wide = Recipe(compile=compile_), Recipe(compile=compile_, products="master")
+    assert _losses(engine, MIXED, wide) == _losses(engine, SMOKE, narrow)
+    assert _losses(engine, MIXED, wide) != _losses(engine, MIXED, narrow)
+
+
+@pytest.mark.parametrize("engine", ["torch-cpu", "jax-cpu"])
+def test_the_session_says_what_ran(engine: str) -> None:
+    for products, operands, bits in (("operands", "bfloat16", 7), ("master", "float32", 23)):
+        with load_backend(engine).open(MIXED, Recipe(compile="off", products=products), Rank()) as session:
+            told = session.describe()
+        assert told.get("product_kernel", "matmul") == "matmul"
+        assert (told["operand_dtype"], told["operand_fraction_bits"]) == (operands, bits)
+
+
+def _losses(engine: str, workload, recipe: Recipe) -> list[float]:
+    batches = batch_source(workload)
+    with load_backend(engine).open(workload, recipe, Rank()) as session:
+        for step in range(3):
+            session.step(batches(step))
+        return [step.loss for step in session.losses()]
