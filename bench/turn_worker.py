@@ -25,6 +25,8 @@ def main() -> None:
     with load_backend(job.backend).open(job.workload, job.recipe, Rank()) as session, quiet_process():
         watch = Stopwatch(session, batch_source(job.workload), job.workload.tokens_per_step, time.perf_counter_ns)
         watch.window(WARM_UP_STEPS)
+        facts = session.describe()
+        products = " ".join(str(facts[name]) for name in ("operand_dtype", "product_kernel") if name in facts)
         for steps in chain([1], map(int, sys.stdin)):
             window, memory = watch.window(steps), session.memory()
             told = {
@@ -32,6 +34,7 @@ def main() -> None:
                 "peak_bytes": memory.peak_bytes if memory else None,
                 "step": watch.steps[-1].step,
                 "loss": watch.steps[-1].loss,
+                "products": products,
             }
             print(json.dumps(told), file=answer, flush=True)
 

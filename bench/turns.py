@@ -67,12 +67,14 @@ def turns(
 ) -> None:
     """Print seconds a step, the ratio of paces to the first case with its interval, and peak memory."""
     chosen = choose_workload(workload, policy)
+    asked = [_case(chosen, name) for name in cases]
     with tempfile.TemporaryDirectory() as cache:
-        players = [_start(name, _case(chosen, name), Path(cache) / str(at)) for at, name in enumerate(cases)]
+        players: list[Player] = []
         try:
-            for player in players:
-                player.play(window_seconds)
-                print(f"ready: {player.name}", file=sys.stderr, flush=True)
+            for at, (name, case) in enumerate(zip(cases, asked, strict=True)):
+                players.append(_start(name, case, Path(cache) / str(at)))
+                players[-1].play(window_seconds)  # alone: a session may measure its device as it opens
+                print(f"ready: {name}: {players[-1].last['products']}", file=sys.stderr, flush=True)
             for _ in range(rounds):
                 for player in random.sample(players, len(players)):
                     player.play(window_seconds)
