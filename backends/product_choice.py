@@ -11,7 +11,7 @@ MOST_TOKENS = 2048
 """Rows of the products that decide on the kernel, if a pass has more: a few are too cheap beside their set-up."""
 WORTH = 1.2
 """The master type is taken if it is so many times as fast: no run may differ from the next for a hair's breadth."""
-KERNEL_WORTH = 1.05
+KERNEL_WORTH = 1.1
 """Likewise the kernel, which is chosen on all the model's products together and changes no type."""
 _TRIES = 3
 _ENOUGH_SECONDS = 0.5
@@ -28,16 +28,16 @@ def multiply_in_master(recipe: Recipe, of_operands: Callable[[], None], of_maste
     return recipe.products == "master"
 
 
-def chosen_kernel(recipe: Recipe, seconds: Mapping[str, Callable[[], float]]) -> str:
-    """The recipe's kernel, or another than the first of ``seconds`` if that is clearly quicker.
+def chosen_kernel(recipe: Recipe, measure: Callable[[], Mapping[str, float]]) -> str:
+    """The recipe's kernel, or another than the first that is measured if that is clearly quicker.
 
-    Each callable measures a kernel on the model's products, and blocks; called only if the recipe asks for the fastest.
+    ``measure`` gives each kernel's seconds on the model's products; called only if the recipe asks for the fastest.
     """
     if recipe.product_kernel != "fastest":
         return recipe.product_kernel
-    measured = {kernel: measure() for kernel, measure in seconds.items()}
-    first, quickest = next(iter(measured)), min(measured, key=measured.__getitem__)
-    return quickest if measured[first] > KERNEL_WORTH * measured[quickest] else first
+    seconds = measure()
+    first, quickest = next(iter(seconds)), min(seconds, key=seconds.__getitem__)
+    return quickest if seconds[first] > KERNEL_WORTH * seconds[quickest] else first
 
 
 def best_seconds(product: Callable[[], None]) -> float:

@@ -1,5 +1,6 @@
 """The products of a torch session: in which type and by which kernel they are computed, and what they really keep."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -25,11 +26,10 @@ def chosen_numerics(workload: Workload, recipe: Recipe, device: torch.device) ->
     wide = replace(own, operands=own.master)
     if own != wide and multiply_in_master(recipe, *(_product(one, workload.model, device) for one in (own, wide))):
         own = wide
-    by_kernel = {kernel: replace(own, product_kernel=kernel) for kernel in PRODUCT_KERNELS}
     sequences = recipe.micro_batch or workload.global_batch
     tokens = min(MOST_TOKENS, sequences * workload.sequence_length)
-    measures = {kernel: partial(_seconds, one, workload.model, tokens, device) for kernel, one in by_kernel.items()}
-    return by_kernel[chosen_kernel(recipe, measures)]
+    kernel = chosen_kernel(recipe, partial(_seconds_by_kernel, own, workload.model, tokens, device))
+    return replace(own, product_kernel=kernel)
 
 
 def _product(numerics: Numerics, model: Model, device: torch.device) -> partial[None]:
@@ -42,18 +42,20 @@ def _product(numerics: Numerics, model: Model, device: torch.device) -> partial[
     return partial(compute, *operands)
 
 
-def _seconds(numerics: Numerics, model: Model, tokens: int, device: torch.device) -> float:
-    """Of all products of the model, each with the gradient of its input."""
-    seconds = 0.0
+def _seconds_by_kernel(numerics: Numerics, model: Model, tokens: int, device: torch.device) -> dict[str, float]:
+    """Of all products of the model, each with the gradient of its input; the kernels take turns."""
+    seconds = dict.fromkeys(PRODUCT_KERNELS, 0.0)
     for shape, count in product_shapes(model).items():
         weight = _random(shape, numerics, device).to(numerics.operands)
         x = _random((tokens, shape[1]), numerics, device).to(numerics.operands).requires_grad_()
-        seconds += count * best_seconds(partial(_forward_backward, numerics, x, weight))
+        for kernel in PRODUCT_KERNELS:
+            product = replace(numerics, product_kernel=kernel).product
+            seconds[kernel] += count * best_seconds(partial(_forward_backward, product, x, weight))
     return seconds
 
 
-def _forward_backward(numerics: Numerics, x: Tensor, weight: Tensor) -> None:
-    result = numerics.product(x, weight)
+def _forward_backward(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor) -> None:
+    result = product(x, weight)
     (gradient,) = torch.autograd.grad(result, x, result.detach())
     gradient[0, 0].item()
 

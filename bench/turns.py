@@ -74,7 +74,7 @@ def turns(
             for at, (name, case) in enumerate(zip(cases, asked, strict=True)):
                 players.append(_start(name, case, Path(cache) / str(at)))
                 players[-1].play(window_seconds)  # alone: a session may measure its device as it opens
-                print(f"ready: {name}: {players[-1].last['products']}", file=sys.stderr, flush=True)
+                print(f"ready: {name} {players[-1].last['products']}".rstrip(), file=sys.stderr, flush=True)
             for _ in range(rounds):
                 for player in random.sample(players, len(players)):
                     player.play(window_seconds)

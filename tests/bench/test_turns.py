@@ -19,7 +19,7 @@ def test_sessions_take_turns() -> None:
         [*command, "--rounds", "2", "--window-seconds", "0"], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "ready: jax-cpu: float32\n" in done.stderr
+    assert "ready: jax-cpu float32\n" in done.stderr
     first, other = done.stdout.splitlines()
     assert "x1.000 [1.000, 1.000]" in first
     assert other.endswith("jax-cpu,attention=product")
