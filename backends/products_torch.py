@@ -48,9 +48,9 @@ def _seconds_by_kernel(numerics: Numerics, model: Model, tokens: int, device: to
     for shape, count in product_shapes(model).items():
         weight = _random(shape, numerics, device).to(numerics.operands)
         x = _random((tokens, shape[1]), numerics, device).to(numerics.operands).requires_grad_()
-        for kernel in PRODUCT_KERNELS:
-            product = replace(numerics, product_kernel=kernel).product
-            seconds[kernel] += count * best_seconds(partial(_forward_backward, product, x, weight))
+        products = [partial(_forward_backward, product, x, weight) for product in PRODUCT_KERNELS.values()]
+        for kernel, taken in zip(PRODUCT_KERNELS, best_seconds(*products), strict=True):
+            seconds[kernel] += count * taken
     return seconds
 
 

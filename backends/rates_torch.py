@@ -1,6 +1,7 @@
 """Matrix products and copies alone on a torch device: what a step is held against."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 
 import torch
@@ -38,7 +39,9 @@ class TorchRates:
         """For float32 on a CPU they are two libraries; on other devices a convolution may round its operands."""
         if self._device.type != "cpu" or self._dtype != torch.float32:
             return PRODUCT_KERNELS["matmul"]
-        return min(PRODUCT_KERNELS.values(), key=lambda kernel: best_seconds(lambda: kernel(left, right)))
+        kernels = list(PRODUCT_KERNELS.values())
+        seconds = best_seconds(*(partial(kernel, left, right) for kernel in kernels))
+        return kernels[seconds.index(min(seconds))]
 
     def copy(self, size_bytes: int, variants: int) -> Callable[[], None]:
         """Enqueue a copy to memory of its own, from the next of so many places."""

@@ -34,12 +34,16 @@ def test_the_recipe_decides_or_leaves_it_to_the_device(
     monkeypatch: pytest.MonkeyPatch, products: str, operands: float, master: float, wide: bool
 ) -> None:
     seconds = {"operands": operands, "master": master}
-    monkeypatch.setattr(product_choice, "best_seconds", lambda product: seconds[product()])
+    monkeypatch.setattr(product_choice, "best_seconds", lambda *products: [seconds[product()] for product in products])
     recipe = Recipe(products=products)
     assert product_choice.multiply_in_master(recipe, lambda: "operands", lambda: "master") is wide
 
 
-@pytest.mark.parametrize("durations", [[99.0, 0.3, 0.1, 0.2], [99.0, 0.7]], ids=["of a few", "a long one counts alone"])
+@pytest.mark.parametrize(
+    "durations",
+    [[99.0, 0.3, 0.1, 0.05], [99.0, 1.7], [99.0, 0.02, 0.02, 0.02, 0.02, 0.01, 0.02]],
+    ids=["a few", "a long one", "many short ones"],
+)
 def test_the_quickest_call_counts_and_the_first_one_does_not(
     monkeypatch: pytest.MonkeyPatch, durations: list[float]
 ) -> None:
@@ -49,8 +53,15 @@ def test_the_quickest_call_counts_and_the_first_one_does_not(
         now[0] += left.pop(0)
 
     monkeypatch.setattr(product_choice.time, "perf_counter", lambda: now[0])
-    assert product_choice.best_seconds(product) == pytest.approx(min(durations))
+    assert product_choice.best_seconds(product) == [pytest.approx(min(durations))]
     assert not left
+
+
+def test_they_take_turns() -> None:
+    called = []
+    product_choice.best_seconds(lambda: called.append("a"), lambda: called.append("b"))
+    assert called == ["a", "b"] * (len(called) // 2)
+    assert len(called) > 8
 
 
 @pytest.mark.parametrize(
