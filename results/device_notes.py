@@ -9,6 +9,7 @@ from results.record import DeviceSample, RunRecord
 def device_notes(records: Sequence[RunRecord]) -> Iterator[str]:
     """Each once, over all timed runs of a case."""
     yield from _wider_products(records)
+    yield from _unlike_products(records)
     samples = [
         sample
         for record in records
@@ -31,6 +32,15 @@ def _wider_products(records: Sequence[RunRecord]) -> Iterator[str]:
     mixed = [record.measurement for record in records if record.measurement and record.case.precision == "bf16-mixed"]
     if any(measured.session.get("operand_dtype") == "float32" for measured in mixed):
         yield "note: matrices were multiplied in float32, which keeps more than bf16-mixed asks for"
+
+
+def _unlike_products(records: Sequence[RunRecord]) -> Iterator[str]:
+    """Every session may choose anew, and two that are as quick may take turns."""
+    for name, what in (("operand_dtype", "types"), ("product_kernel", "kernels")):
+        told = [record.measurement.session.get(name) for record in records if record.measurement]
+        found = sorted({str(value) for value in told if value is not None})
+        if len(found) > 1:
+            yield f"note: the runs multiplied matrices in different {what}, as each chose: {', '.join(found)}"
 
 
 def _values(samples: Iterable[DeviceSample], name: str) -> list[float]:
