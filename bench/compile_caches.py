@@ -1,7 +1,9 @@
 """Compile caches of a suite: empty for a case's cold start, then shared by its runs."""
 
 import contextlib
+import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -75,5 +77,9 @@ class CompileCaches:
 
 
 def _name(case: Case, cold_start_number: int) -> str:
+    """Of plain characters alone: torch hands a path with a space to its C++ compiler as two."""
+    own = f"{case.backend}-x{case.world_size}-{case.recipe.name}"
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", own)
+    apart = "" if plain == own else f"-{hashlib.sha256(own.encode()).hexdigest()[:8]}"
     again = f"-cold{cold_start_number}" if cold_start_number else ""
-    return f"{case.workload.digest[:12]}-{case.backend}-x{case.world_size}-{case.recipe.name}{again}".replace("/", "_")
+    return f"{case.workload.digest[:12]}-{plain}{apart}{again}"

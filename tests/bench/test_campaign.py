@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,6 +16,7 @@ import pytest
 
 from backends.recipe import Recipe, resolve
 from bench.campaign import run_campaign
+from bench.compile_caches import CompileCaches
 from bench.forecast import Forecast
 from bench.plan import Case, MeasurePlan
 from bench.process import run_worker
@@ -216,6 +219,15 @@ def test_every_cold_start_has_a_record_and_a_cold_cache(plugin, tmp_path: Path) 
     left = sorted(path.name for path in (tmp_path / "records").iterdir())
     assert len(left) == 5, "the lock, records and nothing else: caches are gone"
     assert left[0] == ".lock"
+
+
+def test_caches_have_plain_names_and_none_is_shared(tmp_path: Path) -> None:
+    """A compiler that is called through a shell takes a path with a space for two."""
+    names = ["as-is", "as-is A", "as-is_A", "a/b", "a b", "größer; rm -rf $HOME"]
+    caches = CompileCaches(tmp_path)
+    folders = [caches.of(replace(make_case(), recipe=Recipe(name=name)), 0)[0] for name in names]
+    assert all(folder.parent == tmp_path and re.fullmatch(r"[A-Za-z0-9._-]+", folder.name) for folder in folders)
+    assert len(set(folders)) == len(names)
 
 
 def test_a_start_that_failed_leaves_the_next_one_cold(plugin, tmp_path: Path) -> None:
