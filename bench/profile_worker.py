@@ -12,6 +12,7 @@ from typing import Any, cast
 from backends.contract import Rank
 from backends.registry import load_backend
 from bench.measure import Stopwatch, quiet_process
+from bench.turn_worker import products_of
 from bench.worker import Job, claim_standard_output
 from workloads.data import batch_source
 
@@ -28,8 +29,9 @@ def main() -> None:
         watch.window(WARM_UP_STEPS)
         alone = watch.window(steps).seconds / steps
         seen = cast(Any, backend).profile(lambda: watch.window(steps))
+        products = products_of(session)
     found = [(one.kind, one.name, one.seconds / steps, one.calls / steps, one.flops / steps) for one in seen]
-    print(json.dumps({"step_seconds": alone, "operations": found}), file=answer, flush=True)
+    print(json.dumps({"step_seconds": alone, "products": products, "operations": found}), file=answer, flush=True)
 
 
 if __name__ == "__main__":

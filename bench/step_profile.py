@@ -79,6 +79,7 @@ def lines(found: dict[str, Any], longest: int) -> list[str]:
         flops_of[kind] += flops
         uncounted[kind] += 0 if flops else seconds
     told = [f"a step takes {alone * 1e3:,.1f} ms; the profiler saw {total * 1e3:,.1f} ms of work in one"]
+    told += [f"products: {found['products']}"] if found["products"] else []
     for kind, seconds in seconds_of.most_common():
         flops = flops_of[kind] if uncounted[kind] < MOST_UNCOUNTED * seconds else 0.0
         told.append(_line(kind, seconds, total, flops))

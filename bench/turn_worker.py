@@ -9,7 +9,7 @@ import sys
 import time
 from itertools import chain
 
-from backends.contract import Rank
+from backends.contract import Rank, Session
 from backends.registry import load_backend
 from bench.measure import Stopwatch, quiet_process
 from bench.worker import Job, claim_standard_output
@@ -25,8 +25,7 @@ def main() -> None:
     with load_backend(job.backend).open(job.workload, job.recipe, Rank()) as session, quiet_process():
         watch = Stopwatch(session, batch_source(job.workload), job.workload.tokens_per_step, time.perf_counter_ns)
         watch.window(WARM_UP_STEPS)
-        facts = session.describe()
-        products = " ".join(str(facts[name]) for name in ("operand_dtype", "product_kernel") if name in facts)
+        products = products_of(session)
         for steps in chain([1], map(int, sys.stdin)):
             window, memory = watch.window(steps), session.memory()
             told = {
@@ -37,6 +36,12 @@ def main() -> None:
                 "products": products,
             }
             print(json.dumps(told), file=answer, flush=True)
+
+
+def products_of(session: Session) -> str:
+    """By what it multiplies, type and kernel, as far as it says."""
+    facts = session.describe()
+    return " ".join(str(facts[name]) for name in ("operand_dtype", "product_kernel") if name in facts)
 
 
 if __name__ == "__main__":

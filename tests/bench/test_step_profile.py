@@ -44,14 +44,14 @@ def test_the_table_has_kinds_shares_and_the_pace_of_products() -> None:
         ("matrix products", "aten::bmm", 0.1, 1.0, 0.0001),
         ("other", "aten::add", 0.1, 2.0, 1e6),
     ]
-    assert lines({"step_seconds": 0.45, "operations": operations}, longest=1) == [
+    assert lines({"step_seconds": 0.45, "products": "", "operations": operations}, longest=1) == [
         "a step takes 450.0 ms; the profiler saw 500.0 ms of work in one",
         "    400.00 ms  80.0%  matrix products      150 GFLOP/s",
         "    100.00 ms  20.0%  other",
         "longest:",
         "    300.00 ms  60.0%    aten::mm (10x)      200 GFLOP/s",
     ]
-    assert len(lines({"step_seconds": 0.45, "operations": operations}, longest=0)) == 3
+    assert len(lines({"step_seconds": 0.45, "products": "", "operations": operations}, longest=0)) == 3
 
 
 def test_a_kind_has_no_pace_where_the_profiler_counts_a_part_of_its_work() -> None:
@@ -59,8 +59,8 @@ def test_a_kind_has_no_pace_where_the_profiler_counts_a_part_of_its_work() -> No
         ("products as convolutions", "aten::conv2d", 0.1, 10.0, 6e10),
         ("products as convolutions", "aten::_convolution", 0.3, 10.0, 0.0),
     ]
-    told = lines({"step_seconds": 0.4, "operations": operations}, longest=0)
-    assert told[1:] == ["    400.00 ms 100.0%  products as convolutions"]
+    told = lines({"step_seconds": 0.4, "products": "float32 convolution", "operations": operations}, longest=0)
+    assert told[1:] == ["products: float32 convolution", "    400.00 ms 100.0%  products as convolutions"]
 
 
 def test_torch_names_its_operations() -> None:
@@ -114,6 +114,7 @@ def test_a_real_step() -> None:
     assert done.returncode == 0, done.stderr
     told = done.stdout.splitlines()
     assert told[0].startswith("a step takes ")
+    assert told[1].startswith("products: float32")
     assert "matrix products" in done.stdout
     assert told[-4] == "longest:"
 
