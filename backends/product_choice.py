@@ -47,8 +47,10 @@ def best_seconds(*products: Callable[[], None]) -> list[float]:
     for product in products:
         product()
     rounds: list[list[float]] = []
-    while sum(map(sum, rounds)) < (_ENOUGH_SECONDS if len(rounds) < _TRIES else _LEAST_SECONDS):
+    spent = 0.0
+    while spent < (_ENOUGH_SECONDS if len(rounds) < _TRIES else _LEAST_SECONDS):
         rounds.append([_seconds(product) for product in products])
+        spent += sum(rounds[-1])
     return [min(calls) for calls in zip(*rounds, strict=True)]
 
 

@@ -65,7 +65,7 @@ def test_the_winner_of_fresh_runs_is_written_with_its_evidence(tune: Callable[..
     evidence = written.tuning
     assert evidence is not None
     assert evidence.cost_ratio == pytest.approx(1 / 1.3, rel=0.01)
-    assert evidence.cost_ratio_low < evidence.cost_ratio < evidence.cost_ratio_high < 0.98
+    assert evidence.cost_ratio_low <= evidence.cost_ratio <= evidence.cost_ratio_high < 0.98, "made-up paces may agree"
     assert (evidence.backend, evidence.digest, evidence.rounds) == ("jax-cpu", SMOKE.digest, 4)
     assert evidence.recipes_tried >= 5
     final = load_all([tmp_path / "t" / "final"])
