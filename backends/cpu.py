@@ -23,7 +23,7 @@ class TorchCpu(TorchBackend):
 
     name = "torch-cpu"
     device_type = "cpu"
-    attentions = ("sdpa-master", "sdpa", "product")
+    attentions = ("causal-blocks", "sdpa-master", "sdpa", "product")
 
     def search_space(self, workload: Workload) -> SearchSpace:
         """Also the library that multiplies, how many threads, and glibc's allocator as it comes."""

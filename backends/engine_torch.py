@@ -237,7 +237,7 @@ class TorchSession:
     def _attention_kernel(self) -> str | None:
         """The kernel that torch chooses for tensors like the step's; None where it does not tell."""
         numerics, model = self.model.numerics, self.workload.model
-        if numerics.attention == "product" or not self._on.tells_attention:
+        if numerics.attention in ("product", "causal-blocks") or not self._on.tells_attention:
             return None
         kernel_type = numerics.master if numerics.attention == "sdpa-master" else numerics.operands
         shape = (1, self.workload.sequence_length, model.head_width)

@@ -2,9 +2,10 @@
 
     .venv/bin/python -m bench.turns llama-tiny jax-cpu jax-cpu,attention=product --rounds 20
 
-A case is a backend, ours or another trainer's, and fields of its recipe to change. Every session stays open in a
-process of its own and times a window a round, in random order, so that a change of the machine meets all alike. It is
-quick where steps are long. There is one process of each case, and no gate is judged: `fairchip run` confirms, or not.
+A case is a backend, ours or another trainer's, with a recipe that it ships (`one-file-cpu:as-shipped`) or as-is, and
+fields to change. Every session stays open in a process of its own and times a window a round, in random order, so that
+a change of the machine meets all alike. It is quick where steps are long. There is one process of each case, and no
+gate is judged: `fairchip run` confirms, or not.
 """
 
 import json
@@ -60,7 +61,9 @@ class Player:
 @app.command()
 def turns(
     workload: Annotated[str, typer.Argument(help="Name of the catalog, or a TOML file.")],
-    cases: Annotated[list[str], typer.Argument(metavar="CASE", help="BACKEND[,FIELD=VALUE...]; the first is 1.")],
+    cases: Annotated[
+        list[str], typer.Argument(metavar="CASE", help="BACKEND[:RECIPE][,FIELD=VALUE...]; the first is 1.")
+    ],
     policy: Annotated[Literal["fp32", "bf16-mixed"] | None, typer.Option("--policy")] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, max=10_000)] = 10,
     window_seconds: Annotated[float, typer.Option("--window-seconds", min=0.0)] = 1.0,
@@ -86,9 +89,10 @@ def turns(
 
 
 def _case(workload: Workload, text: str) -> Case:
-    """``backend,field=value,environment.NAME=value`` as a case."""
-    backend, *changes = text.split(",")
-    own = make_case(workload, backend).recipe
+    """``backend[:recipe],field=value,environment.NAME=value`` as a case."""
+    named, *changes = text.split(",")
+    backend, _, recipe = named.partition(":")
+    own = make_case(workload, backend, recipe or None).recipe
     fields: dict[str, Any] = {"micro_batch": None} if any(one.startswith("micro_batch") for one in changes) else {}
     environment = dict(own.environment)
     for change in changes:
@@ -97,7 +101,7 @@ def _case(workload: Workload, text: str) -> Case:
             environment[name.removeprefix("environment.")] = value
         else:
             fields[name] = _value(value)
-    return make_case(workload, backend, replacing={**fields, "environment": environment})
+    return make_case(workload, backend, recipe or None, replacing={**fields, "environment": environment})
 
 
 def _value(text: str) -> Any:

@@ -34,6 +34,12 @@ def test_a_case_is_a_backend_with_changed_fields() -> None:
     assert _case(SMOKE, "jax-cpu,loss_part_tokens=none").recipe.loss_part_tokens is None
 
 
+def test_a_case_may_name_a_recipe_that_ships() -> None:
+    assert "MALLOC_TRIM_THRESHOLD_" in _case(SMOKE, "one-file-cpu").recipe.environment
+    assert _case(SMOKE, "one-file-cpu:as-shipped").recipe.environment == {}
+    assert _case(SMOKE, "one-file-cpu:as-shipped,environment.A=b").recipe.environment == {"A": "b"}
+
+
 def test_an_unknown_field_is_a_mistake() -> None:
     with pytest.raises(UsageError):
         _case(SMOKE, "torch-cpu,colour=red")

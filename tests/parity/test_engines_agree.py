@@ -18,7 +18,7 @@ from backends.engine_jax import JaxSession  # noqa: E402
 from backends.engine_torch import TorchSession  # noqa: E402
 from backends.recipe import Recipe, resolve  # noqa: E402
 from workloads.data import batch_source  # noqa: E402
-from workloads.models import llama_jax, llama_numpy  # noqa: E402
+from workloads.models import causal_blocks_jax, causal_blocks_torch, llama_numpy  # noqa: E402
 from workloads.models.llama_torch import ATTENTIONS, LOSSES  # noqa: E402
 from workloads.parameters import as_dict  # noqa: E402
 
@@ -32,6 +32,13 @@ def plain(session_class: type, *, tied_head: bool = False) -> list[StepLoss]:
     """What every recipe is held against: the engine as simply as it can, over all steps."""
     recipe = JITTED if session_class is JaxSession else EAGER
     return run_steps(session_class, small_workload(tied_head=tied_head), recipe)
+
+
+@pytest.fixture
+def ragged_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several blocks of causal attention even of a short sequence, the last one shorter."""
+    for module in (causal_blocks_jax, causal_blocks_torch):
+        monkeypatch.setattr(module, "SMALLEST_BLOCK", 5)
 
 
 @pytest.mark.parametrize("tied_head", [False, True])
@@ -62,6 +69,7 @@ def test_first_loss_is_numpys(session_class: type, tied_head: bool) -> None:
         Recipe(compile="parts", attention="sdpa-contiguous", loss="logsumexp", loss_part_tokens=24, rematerialise=True),
     ],
 )
+@pytest.mark.usefixtures("ragged_blocks")
 def test_every_torch_recipe_is_the_same_mathematics(recipe: Recipe) -> None:
     """With a tied head, whose weight has gradients of two parts, wherever the model is cut."""
     tied = recipe.loss_part_tokens is not None
@@ -81,9 +89,9 @@ def test_parts_are_compiled_once_for_all_layers_and_steps() -> None:
 
 
 @pytest.mark.parametrize("attention", ["causal-blocks", "sdpa"])
-def test_every_jax_attention_is_the_same_mathematics(attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("ragged_blocks")
+def test_every_jax_attention_is_the_same_mathematics(attention: str) -> None:
     """`jax.nn.dot_product_attention` computes its softmax in float32 whatever it is given, hence the tolerance."""
-    monkeypatch.setattr(llama_jax, "SMALLEST_BLOCK", 5)
     limit = 1e-10 if attention == "causal-blocks" else 1e-5
     steps = run_steps(JaxSession, small_workload(), Recipe(attention=attention), steps=5)
     assert deviation(steps, plain(JaxSession)[:5]) < limit
@@ -107,7 +115,10 @@ def test_recipes_do_not_change_mathematics(session_class: type, change: dict) ->
     assert deviation(run_steps(session_class, small_workload(), recipe), plain(session_class)) <= 1e-10
 
 
-@pytest.mark.parametrize("change", [{}, {"compile_mode": "reduce-overhead", "micro_batch": 1}])
+@pytest.mark.usefixtures("ragged_blocks")
+@pytest.mark.parametrize(
+    "change", [{}, {"attention": "causal-blocks"}, {"compile_mode": "reduce-overhead", "micro_batch": 1}]
+)
 def test_compiled_torch_is_eager_torch(change: dict) -> None:
     steps = run_steps(TorchSession, small_workload(), Recipe(compile="whole", **change))
     assert deviation(steps, plain(TorchSession)) <= 1e-10
@@ -124,7 +135,11 @@ def test_a_kernel_that_is_insisted_on_runs_or_fails(attention: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attention", "kernel"), [("product", None), ("sdpa", "flash attention"), ("sdpa-cudnn-first", "flash attention")]
+    ("attention", "kernel"),
+    [
+        *((name, None) for name in ("product", "causal-blocks")),
+        *((name, "flash attention") for name in ("sdpa", "sdpa-cudnn-first")),
+    ],
 )
 def test_the_kernel_that_torch_chooses_is_told(attention: str, kernel: str | None) -> None:
     recipe = resolve(Recipe(compile="off", attention=attention), small_workload("fp32"))

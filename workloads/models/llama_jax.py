@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from workloads.models.causal_blocks_jax import blocked_attention
 from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
 from workloads.shapes import EMBEDDING, FINAL_NORM, HEAD, layer_prefix
@@ -22,8 +23,6 @@ Parameters = Mapping[str, Array]
 
 ATTENTIONS = ("product", "causal-blocks", "sdpa", "sdpa-cudnn")
 LOSSES = ("cross-entropy", "masked")
-MOST_BLOCKS, SMALLEST_BLOCK = 8, 64
-"""Of queries, in attention by causal blocks: more blocks leave more work out, and take longer to compile."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ def _attention(
     if numerics.attention == "product":
         return _product_attention(model, numerics, q, k, v).reshape(queries.shape)
     if numerics.attention == "causal-blocks":
-        return _blocked_attention(model, numerics, q, k, v).reshape(queries.shape)
+        return blocked_attention(q, k, v, numerics.master).reshape(queries.shape)
     return fused_attention(q, k, v, numerics.attention).reshape(queries.shape)
 
 
@@ -208,14 +207,6 @@ def _product_attention(model: Model, numerics: Numerics, q: Array, k: Array, v: 
     causal = jnp.tri(queries, keys, keys - queries, dtype=bool)
     weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1).astype(numerics.operands)
     return jnp.einsum("bkgts,bskw->btkgw", weights, v, precision=highest)
-
-
-def _blocked_attention(model: Model, numerics: Numerics, q: Array, k: Array, v: Array) -> Array:
-    """The same, block by block of queries, each with the keys up to its last query."""
-    size = max(SMALLEST_BLOCK, -(-q.shape[1] // MOST_BLOCKS))
-    ends = range(size, q.shape[1] + size, size)
-    blocks = [_product_attention(model, numerics, q[:, end - size : end], k[:, :end], v[:, :end]) for end in ends]
-    return jnp.concatenate(blocks, axis=1)
 
 
 def _rotate(heads: Array, tables: tuple[Array, ...]) -> Array:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
+from workloads.models.causal_blocks_torch import blocked_attention
 from workloads.models.product_torch import PRODUCT_KERNELS
 from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
@@ -32,7 +33,7 @@ KERNELS = {
     ],
 }
 """Attentions that name torch's kernels, in order; where none of them can run, the run fails and says so."""
-ATTENTIONS = ("product", "sdpa", "sdpa-master", "sdpa-contiguous", "sdpa-repeated", *KERNELS)
+ATTENTIONS = ("product", "causal-blocks", "sdpa", "sdpa-master", "sdpa-contiguous", "sdpa-repeated", *KERNELS)
 LOSSES = ("cross-entropy", "logsumexp", "masked")
 
 
@@ -43,7 +44,8 @@ class Numerics:
     master: torch.dtype
     operands: torch.dtype
     attention: str
-    """``product`` (two matrix products and a softmax), ``sdpa`` (the fused kernel on the operands' type),
+    """``product`` (two matrix products and a softmax), ``causal-blocks`` (the same of some queries at a time with the
+    keys up to them, which leaves nearly half the work out), ``sdpa`` (the fused kernel on the operands' type),
     ``sdpa-master`` (the fused kernel on the master type), ``sdpa-contiguous`` (as ``sdpa``, each head copied to
     adjacent memory first: Neuron's compiler refuses a transposed view), ``sdpa-repeated`` (as ``sdpa``, keys and
     values repeated for each query head: CUDA's fused fp32 kernel knows no groups) or one of `KERNELS`."""
@@ -135,6 +137,8 @@ class Attention(nn.Module):
         v = self._heads(self.v_proj(x)).to(kernel_type)
         if self.numerics.attention == "product":
             mixed = product_attention(q, k, v, self.group, self.numerics.master)
+        elif self.numerics.attention == "causal-blocks":
+            mixed = blocked_attention(q, k, v, self.numerics.master)
         else:
             mixed = fused_attention(q, k, v, self.group, self.numerics.attention)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))

@@ -1,0 +1,86 @@
+"""Causal attention in torch as products of blocks: some queries at a time with the keys up to them.
+
+Nearly half of the work is left out, and the products go to the library that computes all others. The backward pass
+computes the weights again from the logarithm of their sum, as fused kernels do (Dao et al., FlashAttention,
+arXiv 2205.14135, algorithm 4), but as keys by queries: then no block of scores has to be transposed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workloads.causal_blocks import causal_blocks
+
+SMALLEST_BLOCK = 128
+"""Queries; of fewer the products are no faster as a whole, and there are more of them to compile."""
+
+
+def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
+    """Causal attention of one type, its softmax in the master type: (B, H, T, W), (B, K, T, W) twice -> (B, H, T, W).
+
+    The query heads that share a key head are more rows of the same products.
+    """
+    q = (q * q.shape[-1] ** -0.5).unflatten(1, (k.shape[1], -1)).flatten(0, 1)
+    mixed: Tensor = _Blocks.apply(q, k.flatten(0, 1), v.flatten(0, 1), master)
+    return mixed.unflatten(0, k.shape[:2]).flatten(1, 2)
+
+
+class _Blocks(torch.autograd.Function):
+    """Scaled q (N, G, T, W), k and v (N, T, W) -> (N, G, T, W); N sequences times key heads, G query heads of each."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
+        mixed, log_sums = [], []
+        for rows in causal_blocks(q.shape[2], SMALLEST_BLOCK):
+            seen = slice(0, rows.stop)
+            queries = q[:, :, rows].flatten(1, 2)
+            scores = torch.baddbmm(_future(q, rows), queries, k[:, seen].mT).to(master)
+            largest = scores.amax(-1, keepdim=True)
+            weights = (scores - largest).exp()
+            total = weights.sum(-1, keepdim=True)
+            mixed.append(((weights.to(v.dtype) @ v[:, seen]).to(master) / total).to(v.dtype))
+            log_sums.append(largest + total.log())
+        ctx.master = master
+        ctx.save_for_backward(q, k, v, *mixed, *log_sums)
+        return _joined(mixed, q.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        q, k, v, *kept = ctx.saved_tensors
+        of_q, of_k, of_v = [], [], []
+        blocks = causal_blocks(q.shape[2], SMALLEST_BLOCK)
+        for rows, mixed, log_sum in zip(blocks, kept[: len(blocks)], kept[len(blocks) :], strict=True):
+            seen = slice(0, rows.stop)
+            queries, outer = q[:, :, rows].flatten(1, 2), gradient[:, :, rows].flatten(1, 2)
+            scores = torch.baddbmm(_future(q, rows).mT, k[:, seen], queries.mT).to(ctx.master)
+            weights = (scores - log_sum.mT).exp()
+            of_weights = (v[:, seen] @ outer.mT).to(ctx.master)
+            of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1)[:, None]
+            of_scores = (weights * (of_weights - of_sum)).to(q.dtype)
+            of_q.append((k[:, seen].mT @ of_scores).mT)
+            of_k.append(of_scores @ queries)
+            of_v.append(weights.to(v.dtype) @ outer)
+        return _joined(of_q, q.shape[1]), *(_summed(parts, ctx.master).to(q.dtype) for parts in (of_k, of_v)), None
+
+
+def _future(q: Tensor, rows: slice) -> Tensor:
+    """(G R, S) for a block of queries: minus infinity where a key is later than a query, else nothing.
+
+    As a term of the product it leaves what follows no mask to compute.
+    """
+    later = q.new_full((rows.stop - rows.start, rows.stop), float("-inf")).triu(1 + rows.start)
+    return later.repeat(q.shape[1], 1)
+
+
+def _joined(parts: Sequence[Tensor], groups: int) -> Tensor:
+    """Blocks of queries, (N, G R, W) each, as (N, G, T, W)."""
+    return torch.cat([part.unflatten(1, (groups, -1)) for part in parts], dim=2)
+
+
+def _summed(parts: Sequence[Tensor], master: torch.dtype) -> Tensor:
+    """What each block of queries adds to the keys up to its end, (N, S, W) of growing S, as one sum (N, T, W)."""
+    ends = [part.shape[1] for part in parts]
+    pieces = [part.to(master).tensor_split(ends[:place], dim=1) for place, part in enumerate(parts)]
+    return torch.cat([sum(part[place] for part in pieces[place:]) for place in range(len(parts))], dim=1)
