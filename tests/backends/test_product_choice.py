@@ -94,6 +94,15 @@ def test_the_model_is_measured_for_as_many_tokens_as_a_pass_has(monkeypatch: pyt
         assert asked.pop() == min(tokens, product_choice.MOST_TOKENS)
 
 
+def test_narrow_operands_leave_no_kernel_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else noise would choose: 0.98 to 1.04 of each other's time was seen."""
+    monkeypatch.setattr(products_torch, "best_seconds", lambda *products: [1.0, 0.1])
+    recipe, device = Recipe(product_kernel="fastest"), torch.device("cpu")
+    assert products_torch.chosen_numerics(MIXED, recipe, device).product_kernel == "matmul"
+    wide = replace(recipe, products="master")
+    assert products_torch.chosen_numerics(MIXED, wide, device).product_kernel == "convolution"
+
+
 @pytest.mark.parametrize("compile_", ["off", "whole"])
 def test_a_convolution_of_width_1_is_the_same_product(compile_: str) -> None:
     by_kernel = [Recipe(compile=compile_, product_kernel=kernel) for kernel in ("matmul", "convolution")]
