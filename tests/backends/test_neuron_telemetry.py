@@ -243,12 +243,12 @@ def test_only_numbers_leave_a_record() -> None:
 
 @pytest.fixture
 def start() -> Iterator[Callable[[Path], MonitorSampler]]:
-    """Starts a sampler's tool; closes the sampler when the test has ended."""
+    """Starts a sampler's tool, which its first reading does; closes the sampler when the test has ended."""
     started: list[MonitorSampler] = []
 
     def begin(root: Path) -> MonitorSampler:
         started.append(MonitorSampler(root))
-        assert started[-1].read() == {}
+        started[-1].read()  # empty, unless the tool is quicker than the return
         return started[-1]
 
     yield begin
