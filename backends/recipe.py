@@ -74,7 +74,8 @@ class Recipe:
     finds quicker on its device as it opens, which the record names."""
     product_kernel: Literal["matmul", "convolution", "fastest"] = "matmul"
     """What computes them: the framework's matrix product; its convolution of width 1, the same sums by another library
-    (torch on a CPU); or whichever of the two a session finds quicker for the model's shapes as it opens."""
+    (torch on a CPU); or whichever of the two a session finds quicker for the model's shapes as it opens, which is left
+    out where operands are narrow and both are one library."""
     attention: str = "product"
     """The engine's name of the attention computation; see the engine's model."""
     loss: str = "cross-entropy"

@@ -200,11 +200,11 @@ def fused_attention(q: Array, k: Array, v: Array, attention: str) -> Array:
 
 def _product_attention(model: Model, numerics: Numerics, q: Array, k: Array, v: Array) -> Array:
     """(B, T, H, W), (B, T, K, W) twice -> (B, T, H, W); the softmax in the master type."""
-    batch, queries, _, width = q.shape
-    highest, keys = jax.lax.Precision.HIGHEST, k.shape[1]
-    q = (q * width**-0.5).reshape(batch, queries, model.kv_heads, -1, width)
+    batch, positions, _, width = q.shape
+    highest = jax.lax.Precision.HIGHEST
+    q = (q * width**-0.5).reshape(batch, positions, model.kv_heads, -1, width)
     scores = jnp.einsum("btkgw,bskw->bkgts", q, k, precision=highest).astype(numerics.master)
-    causal = jnp.tri(queries, keys, keys - queries, dtype=bool)
+    causal = jnp.tri(positions, dtype=bool)
     weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1).astype(numerics.operands)
     return jnp.einsum("bkgts,bskw->btkgw", weights, v, precision=highest)
 
