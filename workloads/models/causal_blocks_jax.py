@@ -1,6 +1,6 @@
 """Causal attention in jax as products of blocks: the twin of causal_blocks_torch, which says why.
 
-No sum runs along the first axis of a block of scores: XLA's library for CPUs is half as fast there.
+No block of scores is transposed for a product: XLA's library for CPUs is about half as fast then.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Causal attention in torch as products of blocks: some queries at a time with the keys up to them.
 
-Nearly half of the work is left out, and the products go to the library that computes all others. The backward pass
-computes the weights again from the logarithm of their sum, as fused kernels do (Dao et al., FlashAttention,
+Up to nearly half of the work is left out, and the products go to the library that computes all others. The backward
+pass computes the weights again from the logarithm of their sum, as fused kernels do (Dao et al., FlashAttention,
 arXiv 2205.14135, algorithm 4), but as keys by queries: then no block of scores has to be transposed.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from workloads.causal_blocks import causal_blocks
 
 SMALLEST_BLOCK = 128
-"""Queries; of fewer the products are no faster as a whole, and there are more of them to compile."""
+"""Queries; with fewer a step is not surely faster, and needs more memory (docs/performance.md)."""
 
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:

@@ -45,7 +45,7 @@ class Numerics:
     operands: torch.dtype
     attention: str
     """``product`` (two matrix products and a softmax), ``causal-blocks`` (the same of some queries at a time with the
-    keys up to them, which leaves nearly half the work out), ``sdpa`` (the fused kernel on the operands' type),
+    keys up to them, which leaves up to half the work out), ``sdpa`` (the fused kernel on the operands' type),
     ``sdpa-master`` (the fused kernel on the master type), ``sdpa-contiguous`` (as ``sdpa``, each head copied to
     adjacent memory first: Neuron's compiler refuses a transposed view), ``sdpa-repeated`` (as ``sdpa``, keys and
     values repeated for each query head: CUDA's fused fp32 kernel knows no groups) or one of `KERNELS`."""
