@@ -7,6 +7,7 @@ fails, so that this list keeps up with the code.
 import importlib
 import importlib.util
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -17,6 +18,7 @@ pytest.importorskip("jax")
 
 from backends import engine_jax, engine_torch
 from backends.recipe import Recipe
+from workloads.models import llama_jax, llama_torch
 
 EAGER = Recipe(compile="off")
 MICRO = Recipe(compile="off", micro_batch=1)
@@ -25,6 +27,16 @@ LIMIT = 1e-10
 
 TORCH_MODEL, TORCH_ENGINE = "workloads.models.llama_torch", "backends.engine_torch"
 JAX_MODEL, JAX_ENGINE = "workloads.models.llama_jax", "backends.engine_jax"
+TORCH_BLOCKS, JAX_BLOCKS = "workloads.models.causal_blocks_torch", "workloads.models.causal_blocks_jax"
+
+RECIPES = {
+    TORCH_MODEL: EAGER,
+    TORCH_ENGINE: EAGER,
+    TORCH_BLOCKS: replace(EAGER, attention="causal-blocks"),
+    JAX_MODEL: JITTED,
+    JAX_ENGINE: JITTED,
+    JAX_BLOCKS: replace(JITTED, attention="causal-blocks"),
+}
 
 MUTATIONS = {
     "rotary convention": (
@@ -76,16 +88,16 @@ MUTATIONS = {
     ),
     "jax causal mask": (
         JAX_MODEL,
-        "jnp.tri(queries, keys, keys - queries, dtype=bool)",
-        "jnp.ones((queries, keys), dtype=bool)",
+        "jnp.tri(positions, dtype=bool)",
+        "jnp.ones((positions, positions), dtype=bool)",
     ),
     "jax loss mean": (JAX_MODEL, "weights, stream, targets) / targets.size", "weights, stream, targets)"),
     "jax gradients of parts": (JAX_MODEL, "lambda gradient: outer * gradient", "lambda gradient: gradient"),
     "jax RMS epsilon": (JAX_MODEL, "keepdims=True) + epsilon", "keepdims=True) + 1e-6"),
     "jax key-value head mapping": (
         JAX_MODEL,
-        "reshape(batch, queries, model.kv_heads, -1, width)",
-        "reshape(batch, queries, -1, model.kv_heads, width).swapaxes(2, 3)",
+        "reshape(batch, positions, model.kv_heads, -1, width)",
+        "reshape(batch, positions, -1, model.kv_heads, width).swapaxes(2, 3)",
     ),
     "jax AdamW epsilon": (JAX_ENGINE, "+ rule.epsilon", "+ 1e-7"),
     "jax epsilon inside the root": (
@@ -101,6 +113,30 @@ MUTATIONS = {
         "gradient = gradient + rule.weight_decay * value; first = rule.beta1 * first",
     ),
     "jax no clip": (JAX_ENGINE, "gradient * scale)", "gradient)"),
+    "blocks' mask": (TORCH_BLOCKS, "triu(1 + rows.start)", "triu(2 + rows.start)"),
+    "blocks' mask, backward only": (TORCH_BLOCKS, "_future(q, rows).mT,", "queries.new_zeros(1, 1),"),
+    "blocks' scale": (TORCH_BLOCKS, "q.shape[-1] ** -0.5", "q.shape[-1] ** -0.49"),
+    "blocks' key-value head mapping": (
+        TORCH_BLOCKS,
+        ".unflatten(1, (k.shape[1], -1)).flatten(0, 1)",
+        ".unflatten(1, (-1, k.shape[1])).transpose(1, 2).flatten(0, 1)",
+    ),
+    "blocks' softmax, backward": (TORCH_BLOCKS, "(of_weights - of_sum)", "of_weights"),
+    "blocks' keys of the first block only": (TORCH_BLOCKS, "in pieces[place:])", "in pieces[place : place + 1])"),
+    "jax blocks' mask": (JAX_BLOCKS, "jnp.where(_past(q, rows), scores, -jnp.inf)", "scores"),
+    "jax blocks' mask, backward only": (
+        JAX_BLOCKS,
+        "jnp.where(_past(q, rows).T, jnp.exp(scores - log_sum.mT), 0)",
+        "jnp.exp(scores - log_sum.mT)",
+    ),
+    "jax blocks' scale": (JAX_BLOCKS, "width**-0.5", "width**-0.49"),
+    "jax blocks' key-value head mapping": (
+        JAX_BLOCKS,
+        "reshape(batch * key_heads, -1, positions, width)",
+        "reshape(batch, -1, key_heads, positions, width).swapaxes(1, 2).reshape(k.shape[0], -1, positions, width)",
+    ),
+    "jax blocks' softmax, backward": (JAX_BLOCKS, "(of_weights - of_sum)", "of_weights"),
+    "jax blocks' keys of the first block only": (JAX_BLOCKS, "in pieces[place:])", "in pieces[place : place + 1])"),
 }
 
 
@@ -116,7 +152,7 @@ def true_trajectory():
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutant_is_caught(name: str, true_trajectory, monkeypatch: pytest.MonkeyPatch) -> None:
     module_name, old, new = MUTATIONS[name]
-    steps = run_steps(_mutated_session(monkeypatch, module_name, old, new), small_workload(), _recipe(module_name))
+    steps = run_steps(_mutated_session(monkeypatch, module_name, old, new), small_workload(), RECIPES[module_name])
     assert deviation(steps, true_trajectory) > LIMIT
 
 
@@ -139,10 +175,6 @@ def test_a_wrong_mean_over_micro_batches_is_caught(true_trajectory, monkeypatch:
     assert deviation(run_steps(session, small_workload(), MICRO), true_trajectory) > LIMIT
 
 
-def _recipe(module_name: str) -> Recipe:
-    return EAGER if "torch" in module_name else JITTED
-
-
 def _mutated_session(monkeypatch: pytest.MonkeyPatch, module_name: str, old: str, new: str) -> type:
     """The engine's session class with one line of the engine or of its model replaced."""
     mutant = _mutant(monkeypatch, module_name, old, new)
@@ -150,9 +182,13 @@ def _mutated_session(monkeypatch: pytest.MonkeyPatch, module_name: str, old: str
         return mutant.TorchSession if "torch" in module_name else mutant.JaxSession
     if module_name == TORCH_MODEL:
         monkeypatch.setattr(engine_torch, "Llama", mutant.Llama)
-        return engine_torch.TorchSession
-    monkeypatch.setattr(engine_jax, "llama_jax", mutant)
-    return engine_jax.JaxSession
+    elif module_name == JAX_MODEL:
+        monkeypatch.setattr(engine_jax, "llama_jax", mutant)
+    else:
+        mutant.SMALLEST_BLOCK = 5
+        user = llama_torch if module_name == TORCH_BLOCKS else llama_jax
+        monkeypatch.setattr(user, "blocked_attention", mutant.blocked_attention)
+    return engine_torch.TorchSession if "torch" in module_name else engine_jax.JaxSession
 
 
 def _mutant(monkeypatch: pytest.MonkeyPatch, module_name: str, old: str, new: str) -> ModuleType:
