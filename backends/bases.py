@@ -49,7 +49,7 @@ class TorchBackend(EngineBackend):
             "compile": ("whole", "parts", "off"),
             "micro_batch_tokens": micro_batch_sizes(workload),
             "loss_part_tokens": part_sizes(workload),
-            "loss": ("cross-entropy", "logsumexp"),
+            "loss": ("cross-entropy", "closed-form", "logsumexp"),
             "rematerialise": (False, True),
         }
 

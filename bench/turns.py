@@ -78,9 +78,10 @@ def turns(
                 players.append(_start(name, case, Path(cache) / str(at)))
                 players[-1].play(window_seconds)  # alone: a session may measure its device as it opens
                 print(f"ready: {name} {players[-1].last['products']}".rstrip(), file=sys.stderr, flush=True)
-            for _ in range(rounds):
+            for turn in range(1, rounds + 1):
                 for player in random.sample(players, len(players)):
                     player.play(window_seconds)
+                print(f"round {turn} of {rounds}: {_paces(players)}", file=sys.stderr, flush=True)
         finally:
             for player in players:
                 player.process.kill()
@@ -123,6 +124,11 @@ def _start(name: str, case: Case, cache: Path) -> Player:
     process.stdin.write(job_line(case, "cold", MeasurePlan()))
     process.stdin.flush()
     return Player(name, process)
+
+
+def _paces(players: list[Player]) -> str:
+    """Of the newest windows, the first case's as 1."""
+    return " ".join(f"{players[0].seconds[-1] / player.seconds[-1]:.3f}" for player in players)
 
 
 def _line(player: Player, first: Player, workload: Workload) -> str:

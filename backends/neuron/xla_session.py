@@ -144,5 +144,5 @@ def _refuse(recipe: Recipe) -> None:
         raise BackendError("torch-xla: loss_part_tokens cuts the model", "set compile = 'off', which compiles as well")
     if recipe.sharding == "all":
         raise BackendError("torch-xla shares out no parameters here", "set sharding = 'optimizer'")
-    if recipe.loss == "logsumexp":
+    if recipe.loss in ("logsumexp", "closed-form"):
         raise BackendError("on Neuron torch-xla's gather over a vocabulary gives zeros", "set loss = 'masked'")

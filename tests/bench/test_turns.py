@@ -20,6 +20,7 @@ def test_sessions_take_turns() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "ready: jax-cpu float32\n" in done.stderr
+    assert "round 2 of 2: 1.000 " in done.stderr
     first, other = done.stdout.splitlines()
     assert "x1.000 [1.000, 1.000]" in first
     assert other.endswith("jax-cpu,attention=product")

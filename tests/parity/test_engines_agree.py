@@ -117,7 +117,8 @@ def test_recipes_do_not_change_mathematics(session_class: type, change: dict) ->
 
 @pytest.mark.usefixtures("ragged_blocks")
 @pytest.mark.parametrize(
-    "change", [{}, {"attention": "causal-blocks"}, {"compile_mode": "reduce-overhead", "micro_batch": 1}]
+    "change",
+    [{}, {"attention": "causal-blocks", "loss": "closed-form"}, {"compile_mode": "reduce-overhead", "micro_batch": 1}],
 )
 def test_compiled_torch_is_eager_torch(change: dict) -> None:
     steps = run_steps(TorchSession, small_workload(), Recipe(compile="whole", **change))
@@ -147,18 +148,25 @@ def test_the_kernel_that_torch_chooses_is_told(attention: str, kernel: str | Non
         assert session.describe()["attention_kernel"] == kernel
 
 
-@pytest.mark.parametrize(("loss", "held"), [("cross-entropy", 0), ("masked", 0), ("logsumexp", 1)])
-def test_compiled_the_scores_are_never_whole_in_float32(loss: str, held: int) -> None:
-    """By the memory that the code of torch's compiler asks for; the gather's backward pass is what needs them."""
+@pytest.mark.parametrize(
+    ("loss", "held"),
+    [
+        *((loss, ["bfloat16"]) for loss in ("cross-entropy", "closed-form", "masked")),
+        ("logsumexp", ["bfloat16", "float32"]),
+    ],
+)
+def test_compiled_the_scores_are_whole_once_and_never_in_float32(loss: str, held: list[str]) -> None:
+    """By the memory that the code of torch's compiler asks for; the gather's backward pass is what needs float32."""
     workload = small_workload("bf16-mixed")
     recipe = resolve(Recipe(compile="whole", attention="sdpa-master", loss=loss), workload)
     with TorchSession(workload, recipe, "cpu", Rank()) as session:
         ((inputs, targets),) = session._micro_batches(batch_source(workload)(0))
         _, code = run_fw_bw_and_get_code(lambda: session._loss(inputs, targets))
-    asked = re.findall(r"empty_strided\w*\(\(([\d, ]+)\), \([\d, ]*\), torch\.float32", "".join(code))
-    sizes = [math.prod(int(side) for side in shape.split(",") if side.strip()) for shape in asked]
+    asked = re.findall(r"empty_strided\w*\(\(([\d, ]+)\), \([\d, ]*\), torch\.(\w+)", "".join(code))
+    sizes = [(math.prod(int(side) for side in shape.split(",") if side.strip()), dtype) for shape, dtype in asked]
     assert len(sizes) > 5
-    assert sizes.count(inputs.numel() * workload.model.vocab_size) == held
+    scores = inputs.numel() * workload.model.vocab_size
+    assert sorted(dtype for size, dtype in sizes if size == scores) == held
 
 
 def test_gradients_agree_tensor_by_tensor() -> None:

@@ -28,11 +28,20 @@ LIMIT = 1e-10
 TORCH_MODEL, TORCH_ENGINE = "workloads.models.llama_torch", "backends.engine_torch"
 JAX_MODEL, JAX_ENGINE = "workloads.models.llama_jax", "backends.engine_jax"
 TORCH_BLOCKS, JAX_BLOCKS = "workloads.models.causal_blocks_torch", "workloads.models.causal_blocks_jax"
+TORCH_LOSS = "workloads.models.cross_entropy_torch"
+
+PARTS = {
+    TORCH_BLOCKS: (llama_torch, "blocked_attention"),
+    JAX_BLOCKS: (llama_jax, "blocked_attention"),
+    TORCH_LOSS: (llama_torch, "closed_form_cross_entropy"),
+}
+"""Modules of one function, and the model that calls it."""
 
 RECIPES = {
     TORCH_MODEL: EAGER,
     TORCH_ENGINE: EAGER,
     TORCH_BLOCKS: replace(EAGER, attention="causal-blocks"),
+    TORCH_LOSS: replace(EAGER, loss="closed-form"),
     JAX_MODEL: JITTED,
     JAX_ENGINE: JITTED,
     JAX_BLOCKS: replace(JITTED, attention="causal-blocks"),
@@ -123,6 +132,9 @@ MUTATIONS = {
     ),
     "blocks' softmax, backward": (TORCH_BLOCKS, "(of_weights - of_sum)", "of_weights"),
     "blocks' keys of the first block only": (TORCH_BLOCKS, "in pieces[place:])", "in pieces[place : place + 1])"),
+    "closed form's target": (TORCH_LOSS, "(-1, places, at_target", "(-1, 0 * places, at_target"),
+    "closed form's largest score": (TORCH_LOSS, "log_sum = largest +", "log_sum ="),
+    "closed form's incoming gradient": (TORCH_LOSS, ".exp() * outer", ".exp()"),
     "jax blocks' mask": (JAX_BLOCKS, "jnp.where(_past(q, rows), scores, -jnp.inf)", "scores"),
     "jax blocks' mask, backward only": (
         JAX_BLOCKS,
@@ -185,9 +197,9 @@ def _mutated_session(monkeypatch: pytest.MonkeyPatch, module_name: str, old: str
     elif module_name == JAX_MODEL:
         monkeypatch.setattr(engine_jax, "llama_jax", mutant)
     else:
-        mutant.SMALLEST_BLOCK = 5
-        user = llama_torch if module_name == TORCH_BLOCKS else llama_jax
-        monkeypatch.setattr(user, "blocked_attention", mutant.blocked_attention)
+        mutant.SMALLEST_BLOCK = 5  # so that attention has several
+        model, name = PARTS[module_name]
+        monkeypatch.setattr(model, name, getattr(mutant, name))
     return engine_torch.TorchSession if "torch" in module_name else engine_jax.JaxSession
 
 

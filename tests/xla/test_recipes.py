@@ -62,6 +62,7 @@ def test_every_recipe_is_the_same_mathematics(change: dict, true: list[StepLoss]
         ({"loss_part_tokens": 10}, "cuts the model"),
         ({"sharding": "all"}, "shares out no parameters"),
         ({"loss": "logsumexp"}, "gives zeros"),
+        ({"loss": "closed-form"}, "gives zeros"),
     ],
 )
 def test_what_it_cannot_do_is_refused_in_a_line(change: dict, said: str) -> None:

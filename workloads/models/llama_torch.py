@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
 from workloads.models.causal_blocks_torch import blocked_attention
+from workloads.models.cross_entropy_torch import closed_form_cross_entropy
 from workloads.models.product_torch import PRODUCT_KERNELS
 from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
@@ -34,7 +35,7 @@ KERNELS = {
 }
 """Attentions that name torch's kernels, in order; where none of them can run, the run fails and says so."""
 ATTENTIONS = ("product", "causal-blocks", "sdpa", "sdpa-master", "sdpa-contiguous", "sdpa-repeated", *KERNELS)
-LOSSES = ("cross-entropy", "logsumexp", "masked")
+LOSSES = ("cross-entropy", "closed-form", "logsumexp", "masked")
 
 
 @dataclass(frozen=True)
@@ -243,8 +244,9 @@ class Embedding(nn.Module):
 class Tail(nn.Module):
     """Final norm, scores and cross-entropy; its weights are given, so that it runs on any part of the tokens.
 
-    ``loss`` names the form of one mathematics: ``cross-entropy`` (torch's own), ``logsumexp`` (less the target's
-    score, which keeps no log-softmax) or ``masked`` (the same without a gather, which some compilers get wrong).
+    ``loss`` names the form of one mathematics: ``cross-entropy`` (torch's own), ``closed-form`` (its gradient written
+    out), ``logsumexp`` (less the target's score, which keeps no log-softmax) or ``masked`` (the same without a gather,
+    which some compilers get wrong).
     """
 
     def __init__(self, epsilon: float, numerics: Numerics, loss: str) -> None:
@@ -253,7 +255,10 @@ class Tail(nn.Module):
 
     def forward(self, stream: Tensor, targets: Tensor, norm: Tensor, head: Tensor) -> Tensor:
         """Summed cross-entropy in nats, a scalar of the master type: (N, D), int32 (N), (D) and (V, D)."""
-        scores = self.numerics.linear(rms_norm(stream, norm, self.epsilon), head).to(self.numerics.master)
+        scores = self.numerics.linear(rms_norm(stream, norm, self.epsilon), head)
+        if self.loss == "closed-form":
+            return closed_form_cross_entropy(scores, targets, self.numerics.master)
+        scores = scores.to(self.numerics.master)
         if self.loss == "cross-entropy":
             return F.cross_entropy(scores, targets.long(), reduction="sum")
         if self.loss == "masked":
