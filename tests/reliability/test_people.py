@@ -171,16 +171,19 @@ def test_a_log_that_is_closed_stops_the_suite(tmp_path: Path, monkeypatch: pytes
 
 
 def test_help_is_quick() -> None:
-    """`--help` under 0.3 s, `list` under 0.5 s: the best of five, at the pace of a machine that does nothing else."""
+    """`--help` under 0.3 s, `list` under 0.5 s, once in five at the pace that libraries have in that moment."""
     limits = {("--help",): 0.3, ("run", "--help"): 0.3, ("list",): 0.5, ("doctor",): 3.0}
     for arguments, limit in limits.items():
         rounds = [(_seconds(arguments), _library_seconds()) for _ in range(5)]
-        slowness = max(1.0, min(library for _, library in rounds) / LIBRARY_SECONDS)
-        assert min(ours for ours, _ in rounds) < limit * slowness, (arguments, rounds)
+        within = [ours < limit * max(1.0, library / LIBRARY_SECONDS) for ours, library in rounds]
+        assert any(within), (arguments, rounds)
 
 
-LIBRARY_SECONDS = 0.25
-"""What the libraries below `list` take to start on the quiet machine (two cores, 2026) that the limits are for."""
+LIBRARY_SECONDS = 0.2
+"""What the libraries below `list` take to start on the quiet machine (two cores, 2026) that the limits are for.
+
+`run --help` takes 1.3 to 1.4 times as long as they do.
+"""
 
 
 def _library_seconds() -> float:
