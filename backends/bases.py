@@ -87,7 +87,7 @@ class JaxBackend(EngineBackend):
             "loss_part_tokens": part_sizes(workload),
             "layers": ("unrolled", "scan"),
             "loss": ("cross-entropy", "masked"),
-            "rematerialise": (False, True),
+            "rematerialise": (False, "between-products", True),
         }
 
     def open(self, workload: Workload, recipe: Recipe, rank: Rank) -> Session:

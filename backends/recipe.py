@@ -82,8 +82,9 @@ class Recipe:
     """The engine's name of the form that the cross-entropy is written in; see the engine's model."""
     loss_part_tokens: int | None = None
     """Tokens whose scores over the vocabulary exist at a time; None: a micro-batch's."""
-    rematerialise: bool = False
-    """Recompute each layer's activations in the backward pass instead of keeping them."""
+    rematerialise: bool | Literal["between-products"] = False
+    """Recompute each layer's activations in the backward pass instead of keeping them: all of them, or only what lies
+    between products and attention, which is cheap (jax; torch.compile chooses that by itself)."""
     sharding: Literal["none", "optimizer", "all"] = "none"
     """What several devices share out: nothing (each holds everything), the optimizer's state (ZeRO-1), or
     parameters and gradients as well (ZeRO-3, torch's FSDP2)."""

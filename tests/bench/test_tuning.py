@@ -52,7 +52,7 @@ def paced(pace: Pace) -> Callable[..., WorkerEnd]:
 
 
 def masked_is_faster(recipe: Recipe) -> float:
-    return 0.5 if recipe.rematerialise else 1.3 if recipe.loss == "masked" else 1.0
+    return 0.5 if recipe.rematerialise is True else 1.3 if recipe.loss == "masked" else 1.0
 
 
 def test_the_winner_of_fresh_runs_is_written_with_its_evidence(tune: Callable[..., str], tmp_path: Path) -> None:

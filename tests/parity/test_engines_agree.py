@@ -102,8 +102,11 @@ def test_every_jax_attention_is_the_same_mathematics(attention: str) -> None:
     [
         *(Recipe(loss="masked"), Recipe(loss_part_tokens=10), Recipe(compile="off")),
         *(Recipe(layers="scan"), Recipe(layers="scan", rematerialise=True, micro_batch=1)),
+        *(Recipe(layers=layers, rematerialise="between-products") for layers in ("unrolled", "scan")),
+        Recipe(attention="causal-blocks", rematerialise="between-products", loss_part_tokens=10, micro_batch=1),
     ],
 )
+@pytest.mark.usefixtures("ragged_blocks")
 def test_every_jax_recipe_is_the_same_mathematics(recipe: Recipe) -> None:
     assert deviation(run_steps(JaxSession, small_workload(), recipe, steps=5), plain(JaxSession)[:5]) < 1e-10
 

@@ -10,11 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
 from workloads.causal_blocks import causal_blocks
 
 SMALLEST_BLOCK = 64
 """Queries; of more XLA's products of many small matrices are slower."""
+ATTENTION = "attention"
+"""Name of its result and of what its backward pass keeps beside, see rematerialise_jax."""
 
 
 def blocked_attention(q: Array, k: Array, v: Array, master: jnp.dtype) -> Array:
@@ -44,8 +47,9 @@ def _forward(master: jnp.dtype, q: Array, k: Array, v: Array) -> tuple[Array, An
         largest = scores.max(-1, keepdims=True)
         weights = jnp.exp(scores - largest)
         total = weights.sum(-1, keepdims=True)
-        mixed.append((_product(weights.astype(v.dtype), v[:, seen]).astype(master) / total).astype(v.dtype))
-        log_sums.append(largest + jnp.log(total))
+        own = (_product(weights.astype(v.dtype), v[:, seen]).astype(master) / total).astype(v.dtype)
+        mixed.append(checkpoint_name(own, ATTENTION))
+        log_sums.append(checkpoint_name(largest + jnp.log(total), ATTENTION))
     return _joined(mixed, q.shape[1]), (q, k, v, mixed, log_sums)
 
 

@@ -7,13 +7,15 @@ heads, G = H / K, W head width.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
-from workloads.models.causal_blocks_jax import blocked_attention
+from workloads.models.causal_blocks_jax import ATTENTION, blocked_attention
+from workloads.models.rematerialise_jax import computed_again
 from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
 from workloads.shapes import EMBEDDING, FINAL_NORM, HEAD, layer_prefix
@@ -23,6 +25,8 @@ Parameters = Mapping[str, Array]
 
 ATTENTIONS = ("product", "causal-blocks", "sdpa", "sdpa-cudnn")
 LOSSES = ("cross-entropy", "masked")
+PRODUCT = "product"
+"""Name of a product, see rematerialise_jax."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class Numerics:
 class Form:
     """How it is computed, which changes no mathematics."""
 
-    rematerialise: bool = False
-    """Recompute each layer's activations in the backward pass."""
+    rematerialise: bool | Literal["between-products"] = False
+    """Recompute each layer's activations in the backward pass: all, or all but results of products and attention."""
     loss: str = "cross-entropy"
     """``cross-entropy`` takes the target's score out with a gather, ``masked`` without one."""
     loss_parts: int = 1
@@ -130,7 +134,7 @@ def _stream(model: Model, numerics: Numerics, parameters: Parameters, inputs: Ar
     def block(stream: Array, weights: Parameters) -> Array:
         return _block(model, numerics, weights, stream, tables)
 
-    run = jax.checkpoint(block) if form.rematerialise else block
+    run = _rematerialised(block, form)
     stream = parameters[EMBEDDING][inputs]
     layers = [_of_layer(parameters, layer) for layer in range(model.layers)]
     if form.scan:
@@ -138,6 +142,12 @@ def _stream(model: Model, numerics: Numerics, parameters: Parameters, inputs: Ar
     for weights in layers:
         stream = run(stream, weights)
     return stream
+
+
+def _rematerialised(block: Callable[..., Array], form: Form) -> Callable[..., Array]:
+    if not form.rematerialise:
+        return block
+    return computed_again(block, (PRODUCT, ATTENTION) if form.rematerialise == "between-products" else ())
 
 
 def _stacked(numerics: Numerics, layers: Sequence[Parameters]) -> dict[str, Array]:
@@ -175,7 +185,7 @@ def product(numerics: Numerics, x: Array, weight: Array) -> Array:
         weight.astype(numerics.operands),
         precision=jax.lax.Precision.HIGHEST,
     )
-    return flat.reshape(*x.shape[:-1], -1)
+    return checkpoint_name(flat, PRODUCT).reshape(*x.shape[:-1], -1)
 
 
 def _attention(
