@@ -145,9 +145,9 @@ def _stream(model: Model, numerics: Numerics, parameters: Parameters, inputs: Ar
 
 
 def _rematerialised(block: Callable[..., Array], form: Form) -> Callable[..., Array]:
-    if not form.rematerialise:
-        return block
-    return computed_again(block, (PRODUCT, ATTENTION) if form.rematerialise == "between-products" else ())
+    if form.rematerialise == "between-products":
+        return computed_again(block, (PRODUCT, ATTENTION))
+    return jax.checkpoint(block) if form.rematerialise else block
 
 
 def _stacked(numerics: Numerics, layers: Sequence[Parameters]) -> dict[str, Array]:

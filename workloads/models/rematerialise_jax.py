@@ -15,22 +15,22 @@ def computed_again(layer: Layer, kept: tuple[str, ...]) -> Layer:
 
     XLA forgets jax's barriers before it puts a program in order, and on a CPU orders what depends on the forward pass
     alone right behind it: then everything that was to be computed again is kept after all. So what is kept is made to
-    depend on the incoming gradient.
+    depend on the incoming gradient, on one number of it, which several devices have to tell each other.
     """
     again = jax.checkpoint(layer, policy=jax.checkpoint_policies.save_only_these_names(*kept))
     run = jax.custom_vjp(again)
 
     def forward(stream: Array, weights: Weights) -> tuple[Array, Any]:
-        result, backward = jax.vjp(again, stream, weights)
+        result, pull = jax.vjp(again, stream, weights)
         given = {id(weight) for weight in jax.tree.leaves(weights)}
-        where_they_lie = _only(backward, lambda leaf: id(leaf) in given)
-        return result, (where_they_lie, _only(backward, lambda leaf: id(leaf) not in given))
+        where_they_lie = _only(pull, lambda leaf: id(leaf) in given)
+        return result, (where_they_lie, _only(pull, lambda leaf: id(leaf) not in given))
 
     def backward(saved: Any, gradient: Array) -> Any:
-        where_they_lie, own = saved
+        where_they_lie, others = saved
         zero = 0 * gradient.reshape(-1)[0]  # XLA keeps it: of an infinity it is no zero
-        own = jax.tree.map(lambda value: value + zero.astype(value.dtype), own)
-        pull = jax.tree.map(lambda one, other: other if one is None else one, where_they_lie, own, is_leaf=_absent)
+        later = jax.tree.map(lambda value: value + zero.astype(value.dtype), others)
+        pull = jax.tree.map(lambda one, other: other if one is None else one, where_they_lie, later, is_leaf=_absent)
         return pull(gradient)
 
     run.defvjp(forward, backward)
