@@ -15,7 +15,8 @@ def computed_again(layer: Layer, kept: tuple[str, ...]) -> Layer:
 
     XLA forgets jax's barriers before it puts a program in order, and on a CPU orders what depends on the forward pass
     alone right behind it: then everything that was to be computed again is kept after all. So what is kept is made to
-    depend on the incoming gradient, on one number of it, which several devices have to tell each other.
+    depend on the incoming gradient, on one number of it, which several devices have to tell each other. If that number
+    is not finite, no gradient of the layer is.
     """
     again = jax.checkpoint(layer, policy=jax.checkpoint_policies.save_only_these_names(*kept))
     run = jax.custom_vjp(again)
