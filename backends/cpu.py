@@ -29,7 +29,7 @@ class TorchCpu(TorchBackend):
         """Also the library that multiplies, how many threads, and glibc's allocator as it comes."""
         processors = available_cpus()
         return {
-            "product_kernel": ("fastest", "matmul", "convolution"),
+            "product_kernel": ("fastest", "matmul", "convolution", "convolution-throughout"),
             **super().search_space(workload),
             "threads": (None, processors, max(1, processors // 2)),
             "environment": (self.as_is().environment, {}),

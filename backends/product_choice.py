@@ -12,7 +12,7 @@ MOST_TOKENS = 2048
 WORTH = 1.2
 """The master type is taken if it is so many times as fast: no run may differ from the next for a hair's breadth."""
 KERNEL_WORTH = 1.05
-"""Likewise the kernel, which changes no type. Seen in float32: 1.07 to 1.3 (docs/performance.md)."""
+"""Likewise the kernel, which changes no type. Seen in float32: 1.07 to 2 (docs/performance.md)."""
 _TRIES = 3
 _LEAST_SECONDS, _ENOUGH_SECONDS = 0.1, 1.0
 

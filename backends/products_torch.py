@@ -43,17 +43,19 @@ def _product(numerics: Numerics, model: Model, device: torch.device) -> partial[
 
 
 def _seconds_by_kernel(numerics: Numerics, model: Model, tokens: int, device: torch.device) -> dict[str, float]:
-    """Of all products of the model, each with the gradient of its input; the kernels take turns.
+    """Of all products of the model, each with both its gradients; the kernels take turns.
 
-    Narrow operands leave one: torch gives their products to the library of its convolutions, which then only cost
-    torch.compile its fusions.
+    Narrow operands leave one: torch gives their products to the library of its convolutions, which then gain
+    nothing in a step (docs/performance.md).
     """
     if numerics.operands != numerics.master:
         return {"matmul": 0.0}
     seconds = dict.fromkeys(PRODUCT_KERNELS, 0.0)
     for shape, count in product_shapes(model).items():
-        weight = _random(shape, numerics, device).to(numerics.operands)
-        x = _random((tokens, shape[1]), numerics, device).to(numerics.operands).requires_grad_()
+        weight, x = (
+            _random(sides, numerics, device).to(numerics.operands).requires_grad_()
+            for sides in (shape, (tokens, shape[1]))
+        )
         products = [partial(_forward_backward, product, x, weight) for product in PRODUCT_KERNELS.values()]
         for kernel, taken in zip(PRODUCT_KERNELS, best_seconds(*products), strict=True):
             seconds[kernel] += count * taken
@@ -62,8 +64,8 @@ def _seconds_by_kernel(numerics: Numerics, model: Model, tokens: int, device: to
 
 def _forward_backward(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor) -> None:
     result = product(x, weight)
-    (gradient,) = torch.autograd.grad(result, x, result.detach())
-    gradient[0, 0].item()
+    _, of_weight = torch.autograd.grad(result, (x, weight), result.detach())
+    of_weight[0, 0].item()
 
 
 def _random(shape: tuple[int, ...], numerics: Numerics, device: torch.device) -> Tensor:

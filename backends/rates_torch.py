@@ -25,7 +25,7 @@ class TorchRates:
         self.device_name = str(self._on.describe()["device_name"])
 
     def product(self, size: int, variants: int) -> Callable[[], None]:
-        """Enqueue A B^T of square matrices, the next of so many pairs, by the quicker kernel if there are two."""
+        """Enqueue A B^T of square matrices, the next of so many pairs, by the quicker library if there are two."""
         several = [(self._random(size), self._random(size)) for _ in range(variants)]
         multiply, pairs = self._quickest(*several[0]), cycle(several)
 
@@ -39,7 +39,7 @@ class TorchRates:
         """For float32 on a CPU they are two libraries; on other devices a convolution may round its operands."""
         if self._device.type != "cpu" or self._dtype != torch.float32:
             return PRODUCT_KERNELS["matmul"]
-        kernels = list(PRODUCT_KERNELS.values())
+        kernels = [PRODUCT_KERNELS[name] for name in ("matmul", "convolution")]
         seconds = best_seconds(*(partial(kernel, left, right) for kernel in kernels))
         return kernels[seconds.index(min(seconds))]
 

@@ -72,10 +72,11 @@ class Recipe:
     """The type in which matrices are multiplied: what the precision policy names for operands; the master type, which
     keeps more and is faster where a processor has no product of the narrower one; or whichever of the two a session
     finds quicker on its device as it opens, which the record names."""
-    product_kernel: Literal["matmul", "convolution", "fastest"] = "matmul"
+    product_kernel: Literal["matmul", "convolution", "convolution-throughout", "fastest"] = "matmul"
     """What computes them: the framework's matrix product; its convolution of width 1, the same sums by another library
-    (torch on a CPU); or whichever of the two a session finds quicker for the model's shapes as it opens, which is left
-    out where operands are narrow and both are one library."""
+    (torch on a CPU), for all but the gradients of weights, or for these as well; or whichever of the three a session
+    finds quickest for the model's shapes as it opens, which is left out where operands are narrow and both are one
+    library."""
     attention: str = "product"
     """The engine's name of the attention computation; see the engine's model."""
     loss: str = "cross-entropy"

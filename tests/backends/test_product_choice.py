@@ -65,18 +65,22 @@ def test_they_take_turns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "of_convolution", "chosen"),
+    ("asked", "of_convolution", "throughout", "chosen"),
     [
-        ("matmul", 0.1, "matmul"),
-        ("convolution", 9.0, "convolution"),
-        ("fastest", 0.8, "convolution"),
-        ("fastest", 0.94, "convolution"),
-        ("fastest", 0.97, "matmul"),
-        ("fastest", 9.0, "matmul"),
+        ("matmul", 0.1, 0.1, "matmul"),
+        ("convolution", 9.0, 0.1, "convolution"),
+        ("convolution-throughout", 0.1, 9.0, "convolution-throughout"),
+        ("fastest", 0.8, 0.9, "convolution"),
+        ("fastest", 0.8, 0.7, "convolution-throughout"),
+        ("fastest", 0.94, 0.97, "convolution"),
+        ("fastest", 0.97, 0.96, "matmul"),
+        ("fastest", 9.0, 9.0, "matmul"),
     ],
 )
-def test_the_recipe_names_the_kernel_or_leaves_it_to_the_device(asked: str, of_convolution: float, chosen: str) -> None:
-    seconds = {"matmul": 1.0, "convolution": of_convolution}
+def test_the_recipe_names_the_kernel_or_leaves_it_to_the_device(
+    asked: str, of_convolution: float, throughout: float, chosen: str
+) -> None:
+    seconds = {"matmul": 1.0, "convolution": of_convolution, "convolution-throughout": throughout}
     assert product_choice.chosen_kernel(Recipe(product_kernel=asked), lambda: seconds) == chosen
 
 
@@ -96,7 +100,7 @@ def test_the_model_is_measured_for_as_many_tokens_as_a_pass_has(monkeypatch: pyt
 
 def test_narrow_operands_leave_no_kernel_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else noise would choose: 0.98 to 1.04 of each other's time was seen."""
-    monkeypatch.setattr(products_torch, "best_seconds", lambda *products: [1.0, 0.1])
+    monkeypatch.setattr(products_torch, "best_seconds", lambda *products: [1.0, 0.1, 0.2])
     recipe, device = Recipe(product_kernel="fastest"), torch.device("cpu")
     assert products_torch.chosen_numerics(MIXED, recipe, device).product_kernel == "matmul"
     wide = replace(recipe, products="master")
@@ -105,17 +109,27 @@ def test_narrow_operands_leave_no_kernel_to_choose(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("compile_", ["off", "whole"])
 def test_a_convolution_of_width_1_is_the_same_product(compile_: str) -> None:
-    by_kernel = [Recipe(compile=compile_, product_kernel=kernel) for kernel in ("matmul", "convolution")]
+    by_kernel = [Recipe(compile=compile_, product_kernel=kernel) for kernel in product_torch.PRODUCT_KERNELS]
     exact = replace(SMOKE, precision="fp64")
-    one, other = (_losses("torch-cpu", exact, recipe) for recipe in by_kernel)
-    assert one == pytest.approx(other, rel=1e-12)
+    one, *others = (_losses("torch-cpu", exact, recipe) for recipe in by_kernel)
+    assert others == [pytest.approx(one, rel=1e-12)] * 2
 
 
-def test_a_convolutions_gradients_are_those_of_the_definition() -> None:
-    x, weight = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((2, 3, 5), (7, 5)))
-    torch.autograd.gradcheck(product_torch.convolved, (x, weight))
-    torch.library.opcheck(product_torch.convolved, (x, weight))
+@pytest.mark.parametrize("kernel", ["convolution", "convolution-throughout"])
+@pytest.mark.parametrize("outputs", [7, 9], ids=["whole", "in parts"])
+def test_a_convolutions_gradients_are_those_of_the_definition(
+    monkeypatch: pytest.MonkeyPatch, kernel: str, outputs: int
+) -> None:
+    monkeypatch.setattr(product_torch, "TALL", 8)
+    monkeypatch.setattr(product_torch, "PART", 4)
+    x, weight = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in ((2, 3, 5), (outputs, 5)))
+    torch.autograd.gradcheck(product_torch.PRODUCT_KERNELS[kernel], (x, weight))
+    torch.library.opcheck(product_torch.PRODUCT_KERNELS[kernel], (x, weight))
+
+
+def test_what_torch_compile_is_told_of_the_gradients_holds() -> None:
     torch.library.opcheck(product_torch.convolved_back, (torch.randn(2, 3, 7), torch.randn(7, 5)))
+    torch.library.opcheck(product_torch.convolved_weight, (torch.randn(2, 3, 7), torch.randn(2, 3, 5)))
 
 
 def test_jax_has_no_such_kernel() -> None:
