@@ -122,8 +122,8 @@ MUTATIONS = {
         "gradient = gradient + rule.weight_decay * value; first = rule.beta1 * first",
     ),
     "jax no clip": (JAX_ENGINE, "gradient * scale)", "gradient)"),
-    "blocks' mask": (TORCH_BLOCKS, "triu(1 + rows.start)", "triu(2 + rows.start)"),
-    "blocks' mask, backward only": (TORCH_BLOCKS, "_future(q, rows).mT,", "queries.new_zeros(1, 1),"),
+    "blocks' mask": (TORCH_BLOCKS, " + future(q, rows, master)", ""),
+    "blocks' mask, backward only": (TORCH_BLOCKS, " + future(q, rows, ctx.master, turned=True)", ""),
     "blocks' scale": (TORCH_BLOCKS, "q.shape[-1] ** -0.5", "q.shape[-1] ** -0.49"),
     "blocks' key-value head mapping": (
         TORCH_BLOCKS,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from workloads.causal_blocks import causal_blocks
+from workloads.models.future_torch import future
 
 SMALLEST_BLOCK = 128
 """Queries; with fewer a step is not surely faster, and needs more memory (docs/performance.md)."""
@@ -36,7 +37,7 @@ class _Blocks(torch.autograd.Function):
         for rows in causal_blocks(q.shape[2], SMALLEST_BLOCK):
             seen = slice(0, rows.stop)
             queries = q[:, :, rows].flatten(1, 2)
-            scores = torch.baddbmm(_future(q, rows), queries, k[:, seen].mT).to(master)
+            scores = (queries @ k[:, seen].mT).to(master) + future(q, rows, master)
             largest = scores.amax(-1, keepdim=True)
             weights = (scores - largest).exp()
             total = weights.sum(-1, keepdim=True)
@@ -54,7 +55,7 @@ class _Blocks(torch.autograd.Function):
         for rows, mixed, log_sum in zip(blocks, kept[: len(blocks)], kept[len(blocks) :], strict=True):
             seen = slice(0, rows.stop)
             queries, outer = q[:, :, rows].flatten(1, 2), gradient[:, :, rows].flatten(1, 2)
-            scores = torch.baddbmm(_future(q, rows).mT, k[:, seen], queries.mT).to(ctx.master)
+            scores = (k[:, seen] @ queries.mT).to(ctx.master) + future(q, rows, ctx.master, turned=True)
             weights = (scores - log_sum.mT).exp()
             of_weights = (v[:, seen] @ outer.mT).to(ctx.master)
             of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1)[:, None]
@@ -63,15 +64,6 @@ class _Blocks(torch.autograd.Function):
             of_k.append(of_scores @ queries)
             of_v.append(weights.to(v.dtype) @ outer)
         return _joined(of_q, q.shape[1]), *(_summed(parts, ctx.master).to(q.dtype) for parts in (of_k, of_v)), None
-
-
-def _future(q: Tensor, rows: slice) -> Tensor:
-    """(G R, S) for a block of queries: minus infinity where a key is later than a query, else nothing.
-
-    As a term of the product it leaves what follows no mask to compute.
-    """
-    later = q.new_full((rows.stop - rows.start, rows.stop), float("-inf")).triu(1 + rows.start)
-    return later.repeat(q.shape[1], 1)
 
 
 def _joined(parts: Sequence[Tensor], groups: int) -> Tensor:

@@ -1,0 +1,21 @@
+"""The table that leaves the future out of attention's scores."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from workloads.models import future_torch  # noqa: E402
+
+
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(3, 5)], ids=["first", "last"])
+def test_a_key_later_than_a_query_is_left_out(rows: slice) -> None:
+    q = torch.empty(1, 2, 5, 4)
+    table = future_torch.future(q, rows, torch.float64)
+    for row, query in enumerate([*range(5)[rows], *range(5)[rows]]):
+        assert table[row].tolist() == [0.0 if key <= query else -torch.inf for key in range(rows.stop)]
+    assert torch.equal(future_torch.future(q, rows, torch.float64, turned=True), table.T)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_torch_compile_is_told_of_it_holds(turned: bool) -> None:
+    torch.library.opcheck(future_torch._table, (2, 3, 5, turned, torch.float32, torch.device("cpu")))
