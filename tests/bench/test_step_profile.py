@@ -74,6 +74,19 @@ def test_torch_names_its_operations() -> None:
     assert 0 < product.seconds < 60
 
 
+def test_torch_s_profiler_finds_room_for_its_notes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from backends import profile_torch
+    from backends.contract import MemoryUse
+
+    happened = []
+    held = MemoryUse(peak_bytes=4096, source="made up")
+    monkeypatch.setattr(profile_torch, "peak_resident_memory", lambda: held)
+    monkeypatch.setattr(torch, "ones", lambda size, dtype: happened.append(size * dtype.itemsize))
+    profile_torch.operations(lambda: happened.append("the run"), "cpu")
+    assert happened == [4096, "the run"]
+
+
 def test_torch_s_profiler_refuses_what_it_cannot_see() -> None:
     pytest.importorskip("torch")
     from backends.profile_torch import operations
