@@ -35,7 +35,7 @@ def operations(run: Callable[[], None], device_type: str) -> Sequence[Operation]
 
 
 def _make_room() -> None:
-    """Touch as much memory as was ever held, and let it go, so that the allocator has it at hand.
+    """Touch as much memory as was ever held, beside it, and let it go, so that the allocator has it at hand.
 
     What the profiler notes lies between the tensors and is kept: each step then finds its large tensors' old places
     taken, and would be seen to wait for new pages (half as long again, `llama-tiny` on huge pages).

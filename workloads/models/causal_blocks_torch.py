@@ -1,8 +1,8 @@
 """Causal attention in torch as products of blocks: some queries at a time with the keys up to them.
 
-Up to nearly half of the work is left out, and the products go to the library that computes all others. The backward
-pass computes the weights again from the logarithm of their sum, as fused kernels do (Dao et al., FlashAttention,
-arXiv 2205.14135, algorithm 4), but as keys by queries: then no block of scores has to be transposed.
+Up to nearly half of the work is left out, and the products go to torch's library of matrix products. The backward pass
+computes the weights again from the logarithm of their sum, as fused kernels do (Dao et al., FlashAttention, arXiv
+2205.14135, algorithm 4), but as keys by queries: then no block of scores has to be transposed.
 """
 
 from collections.abc import Sequence
