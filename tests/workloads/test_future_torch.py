@@ -18,4 +18,8 @@ def test_a_key_later_than_a_query_is_left_out(rows: slice) -> None:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_what_torch_compile_is_told_of_it_holds(turned: bool) -> None:
-    torch.library.opcheck(future_torch._table, (2, 3, 5, turned, torch.float32, torch.device("cpu")))
+    torch.library.opcheck(future_torch._table, (2, 3, 5, turned, torch.float32, "cpu"))
+
+
+def test_no_argument_is_a_device_which_torch_compile_cannot_hand_over_in_cpp() -> None:
+    assert "DeviceObjType" not in {argument.real_type.kind() for argument in future_torch._table._schema.arguments}
