@@ -26,6 +26,4 @@ def _unset(groups: int, start: int, stop: int, turned: bool, dtype: torch.dtype,
     return torch.empty(shape[::-1] if turned else shape, dtype=dtype, device=device)
 
 
-_table = opaque(
-    "future", "int groups, int start, int stop, bool turned, ScalarType dtype, str device", _filled, _unset
-)
+_table = opaque("future", "int groups, int start, int stop, bool turned, ScalarType dtype, str device", _filled, _unset)
