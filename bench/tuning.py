@@ -39,7 +39,7 @@ CONTEST_ROUNDS = 3
 LEAST_GAIN = 1.01
 """What a candidate must gain over the best recipe so far to take its place; the final runs decide what is true."""
 
-Outcome = Literal["ahead", "behind", "lost early", "rejected", "does not fit"]
+Outcome = Literal["ahead", "behind", "the same", "lost early", "rejected", "does not fit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Search:
             if self.seconds > self._limit:
                 say(f"search: {minutes(self.seconds)} are over; {field} and what follows are not tried")
                 return
-            self._try_field(f"{number:02d}-{field}", list(self._candidates(field, values)))
+            self._try_field(number, field, list(self._candidates(field, values)))
 
     def changes(self) -> str:
         """In what the best recipe differs from as-is."""
@@ -163,12 +163,13 @@ class Search:
                 continue
             yield changed
 
-    def _try_field(self, name: str, others: list[Recipe]) -> None:
+    def _try_field(self, number: int, field: str, others: list[Recipe]) -> None:
         """One run of each, then three of those that are not far behind; the fastest takes the place of the best."""
         if not others:
             return
+        name = f"{number:02d}-{field}"
         first = self._measured(name, others, rounds=1)
-        left = [other for other in others if self._stands(first, other)]
+        left = [other for other in others if self._stands(first, other, field)]
         if not left:
             return
         contest = self._measured(f"{name}-contest", left, rounds=CONTEST_ROUNDS)
@@ -182,7 +183,7 @@ class Search:
                 self.best = other
                 self._changes.append(other.name)
 
-    def _stands(self, first: dict[str, CaseSummary], other: Recipe) -> bool:
+    def _stands(self, first: dict[str, CaseSummary], other: Recipe, field: str) -> bool:
         """Whether a candidate is worth more runs; if not, why is logged."""
         found, best = first[other.name], first[self.best.name]
         if not best.ranked:
@@ -191,6 +192,9 @@ class Search:
             if any(record.status == "out-of-memory" for record in found.records):
                 self._smallest_failure = min(self._smallest_failure, self._needs(self.as_case(other)))
             self._log(Trial(change=other.name, outcome="rejected", note=_why(found)))
+            return False
+        if _runs_alike(found, best, field):
+            self._log(Trial(change=other.name, outcome="the same", note="the best recipe so far chooses it by itself"))
             return False
         pace = _pace(found, best)
         if pace is not None and pace < EARLY_LOSS:
@@ -240,6 +244,12 @@ def _key(recipe: Recipe) -> Recipe:
 
 def _pace(ours: CaseSummary, theirs: CaseSummary) -> float | None:
     return throughput_ratio(ours, theirs).estimate if ours.ranked and theirs.ranked else None
+
+
+def _runs_alike(one: CaseSummary, other: CaseSummary, field: str) -> bool:
+    """Whether their sessions say the same of what really ran, the field among it."""
+    ours, theirs = (case.ranked[0].measurement for case in (one, other))
+    return bool(ours and theirs and field in ours.session and ours.session == theirs.session)
 
 
 def _why(case: CaseSummary) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,22 @@ def test_a_recipe_that_loses_a_gate_is_rejected_however_fast(tune: Callable[...,
     assert "loss = masked" in printed
     assert "rejected" in next(line for line in printed.splitlines() if "loss = masked" in line)
     assert "none is better" in printed
+
+
+def test_what_the_best_recipe_chooses_by_itself_is_not_tried_by_name(tune: Callable[..., str]) -> None:
+    honest = paced(lambda recipe: 1.2 if recipe.product_kernel == "matmul" else 1.0)
+
+    def worker(job: str, *rest: object) -> WorkerEnd:
+        end, asked = honest(job, *rest), Job.model_validate_json(job).recipe.product_kernel
+        assert end.measurement is not None
+        ran = {**end.measurement.session, "product_kernel": "convolution" if asked == "fastest" else asked}
+        return replace(end, measurement=end.measurement.model_copy(update={"session": ran}))
+
+    printed = tune(worker, backend="torch-cpu")
+    assert re.search(r"product_kernel = convolution +the same: the best recipe so far chooses it by itself", printed)
+    assert re.search(r"product_kernel = convolution-throughout +x1\.0\d\d  behind", printed)
+    assert re.search(r"product_kernel = matmul +x1\.2\d\d  ahead", printed)
+    assert re.search(r"threads = \d+ +x1\.0\d\d  behind", printed), "what a session does not tell is tried"
 
 
 def test_what_cannot_fit_is_not_run(tune: Callable[..., str], tmp_path: Path) -> None:
