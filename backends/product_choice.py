@@ -11,9 +11,9 @@ MOST_TOKENS = 2048
 """Rows of the products that decide on the kernel, if a pass has more: a few are too cheap beside their set-up."""
 WORTH = 1.2
 """The master type is taken if it is so many times as fast: no run may differ from the next for a hair's breadth."""
-KERNEL_WORTH = 1.02
-"""Likewise the kernel, which changes no type. Seen in float32: 0.6, or 1.04 to 2.1, and 0.04 from call to call: a bar
-between them that would be crossed both ways on one processor cost it 4 % of its pace (docs/performance.md)."""
+KERNEL_WORTH = 1.03
+"""Likewise the kernel, which changes no type. On one processor, from call to call, 1.04 to 1.09 for a model whose step
+convolutions make faster, 0.97 to 1.05 for a smaller one whose step they make slower (docs/performance.md)."""
 _TRIES = 3
 _LEAST_SECONDS, _ENOUGH_SECONDS = 0.1, 1.0
 
