@@ -12,8 +12,8 @@ MOST_TOKENS = 2048
 WORTH = 1.2
 """The master type is taken if it is so many times as fast: no run may differ from the next for a hair's breadth."""
 KERNEL_WORTH = 1.03
-"""Likewise the kernel, which changes no type. On one processor, from call to call, 1.04 to 1.09 for a model whose step
-convolutions make faster, 0.97 to 1.05 for a smaller one whose step they make slower (docs/performance.md)."""
+"""Likewise the kernel, which changes no type. On one processor, from call to call, 1.02 to 1.09 for a model whose step
+convolutions make faster, 0.94 to 1.05 for a smaller one whose step they make slower (docs/performance.md)."""
 _TRIES = 3
 _LEAST_SECONDS, _ENOUGH_SECONDS = 0.1, 1.0
 
