@@ -3,6 +3,7 @@
 import math
 import re
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from backends.contract import Rank, StepLoss  # noqa: E402
 from backends.engine_jax import JaxSession  # noqa: E402
 from backends.engine_torch import TorchSession  # noqa: E402
 from backends.recipe import Recipe, resolve  # noqa: E402
+from workloads.causal_blocks import causal_blocks  # noqa: E402
 from workloads.data import batch_source  # noqa: E402
 from workloads.models import causal_blocks_jax, causal_blocks_torch, llama_numpy  # noqa: E402
 from workloads.models.llama_torch import ATTENTIONS, LOSSES  # noqa: E402
@@ -126,6 +128,33 @@ def test_recipes_do_not_change_mathematics(session_class: type, change: dict) ->
 def test_compiled_torch_is_eager_torch(change: dict) -> None:
     steps = run_steps(TorchSession, small_workload(), Recipe(compile="whole", **change))
     assert deviation(steps, plain(TorchSession)) <= 1e-10
+
+
+@pytest.mark.usefixtures("ragged_blocks")
+@pytest.mark.parametrize("compile_", ["off", "whole"])
+def test_blocks_of_a_long_sequence_are_the_same_mathematics(
+    compile_: Literal["off", "whole"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(causal_blocks_torch, "LONGEST_KEPT", 0)
+    steps = run_steps(TorchSession, small_workload(), Recipe(compile=compile_, attention="causal-blocks"), steps=5)
+    assert deviation(steps, plain(TorchSession)[:5]) < 1e-10
+
+
+@pytest.mark.usefixtures("ragged_blocks")
+@pytest.mark.parametrize(("longest_kept", "again"), [(512, False), (0, True)], ids=["kept", "recomputed"])
+def test_compiled_only_a_long_sequence_computes_its_weights_again(
+    longest_kept: int, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the products of the backward pass: four of each block, and more only where scores are computed again."""
+    monkeypatch.setattr(causal_blocks_torch, "LONGEST_KEPT", longest_kept)
+    workload = small_workload("bf16-mixed")
+    recipe = resolve(Recipe(compile="whole", attention="causal-blocks"), workload)
+    with TorchSession(workload, recipe, "cpu", Rank()) as session:
+        ((inputs, targets),) = session._micro_batches(batch_source(workload)(0))
+        _, (_, backward) = run_fw_bw_and_get_code(lambda: session._loss(inputs, targets))
+    blocks = len(causal_blocks(workload.sequence_length, causal_blocks_torch.SMALLEST_BLOCK))
+    needed, found = 4 * blocks * workload.model.layers, backward.count("extern_kernels.bmm(")
+    assert found > needed if again else found == needed
 
 
 @pytest.mark.parametrize("attention", GPU_ONLY)

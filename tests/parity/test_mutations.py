@@ -50,8 +50,8 @@ RECIPES = {
 MUTATIONS = {
     "rotary convention": (
         TORCH_MODEL,
-        "heads.to(cosine.dtype).chunk(2, dim=-1)",
-        "heads.to(cosine.dtype)[..., ::2], heads.to(cosine.dtype)[..., 1::2]",
+        "heads.chunk(2, dim=-1)",
+        "(heads[..., ::2], heads[..., 1::2])",
     ),
     "rotary sign": (TORCH_MODEL, "first * cosine - second * sine", "first * cosine + second * sine"),
     "RMS epsilon": (TORCH_MODEL, "keepdim=True) + epsilon", "keepdim=True) + 1e-6"),
@@ -123,14 +123,20 @@ MUTATIONS = {
     ),
     "jax no clip": (JAX_ENGINE, "gradient * scale)", "gradient)"),
     "blocks' mask": (TORCH_BLOCKS, " + future(q, rows, master)", ""),
-    "blocks' mask, backward only": (TORCH_BLOCKS, " + future(q, rows, ctx.master, turned=True)", ""),
     "blocks' scale": (TORCH_BLOCKS, "q.shape[-1] ** -0.5", "q.shape[-1] ** -0.49"),
+    "blocks' scale, backward": (TORCH_BLOCKS, "(of_weights - of_sum) * _scale(q)", "(of_weights - of_sum)"),
     "blocks' key-value head mapping": (
         TORCH_BLOCKS,
         ".unflatten(1, (k.shape[1], -1)).flatten(0, 1)",
         ".unflatten(1, (-1, k.shape[1])).transpose(1, 2).flatten(0, 1)",
     ),
     "blocks' softmax, backward": (TORCH_BLOCKS, "(of_weights - of_sum)", "of_weights"),
+    "blocks' sums of weights, backward": (TORCH_BLOCKS, "(outer.to(ctx.master) / total)", "outer"),
+    "long blocks' mask, backward": (TORCH_BLOCKS, " + future(q, rows, ctx.master, turned=True)", ""),
+    "long blocks' scale, backward": (TORCH_BLOCKS, "(of_weights - of_sum) * _scale(q)", "(of_weights - of_sum)"),
+    "long blocks' scale, again": (TORCH_BLOCKS, "* _scale(q) + future(q, rows, ctx", "+ future(q, rows, ctx"),
+    "long blocks' softmax, backward": (TORCH_BLOCKS, "(of_weights - of_sum)", "of_weights"),
+    "long blocks' sums of weights": (TORCH_BLOCKS, "most + total.log()", "most"),
     "blocks' keys of the first block only": (TORCH_BLOCKS, "in pieces[place:])", "in pieces[place : place + 1])"),
     "closed form's target": (TORCH_LOSS, "(-1, places, at_target", "(-1, 0 * places, at_target"),
     "closed form's largest score": (TORCH_LOSS, "log_sum = largest +", "log_sum ="),
@@ -164,7 +170,10 @@ def true_trajectory():
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutant_is_caught(name: str, true_trajectory, monkeypatch: pytest.MonkeyPatch) -> None:
     module_name, old, new = MUTATIONS[name]
-    steps = run_steps(_mutated_session(monkeypatch, module_name, old, new), small_workload(), RECIPES[module_name])
+    session = _mutated_session(monkeypatch, module_name, old, new)
+    if name.startswith("long"):
+        monkeypatch.setattr(sys.modules[f"{module_name}_mutant"], "LONGEST_KEPT", 0)
+    steps = run_steps(session, small_workload(), RECIPES[module_name])
     assert deviation(steps, true_trajectory) > LIMIT
 
 

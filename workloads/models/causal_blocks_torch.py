@@ -1,11 +1,12 @@
 """Causal attention in torch as products of blocks: some queries at a time with the keys up to them.
 
-Up to nearly half of the work is left out, and the products go to torch's library of matrix products. The backward pass
-computes the weights again from the logarithm of their sum, as fused kernels do (Dao et al., FlashAttention, arXiv
-2205.14135, algorithm 4), but as keys by queries: then no block of scores has to be transposed.
+Up to nearly half of the work is left out, and the products go to torch's library of matrix products. Short sequences
+keep the weights for the backward pass. Long ones, whose weights would take more memory than everything else, compute
+them again from the logarithm of their sum, as fused kernels do (Dao et al., FlashAttention, arXiv 2205.14135, algorithm
+4), but as keys by queries: then no block of scores has to be transposed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from workloads.models.future_torch import future
 
 SMALLEST_BLOCK = 128
 """Queries; with fewer a step is not surely faster, and needs more memory (docs/performance.md)."""
+LONGEST_KEPT = 512
+"""Positions up to which the weights are kept, a number for each head, query and key of a block; measured up to here
+(docs/performance.md)."""
 
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
@@ -23,26 +27,46 @@ def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> T
 
     The query heads that share a key head are more rows of the same products.
     """
-    q = (q * q.shape[-1] ** -0.5).unflatten(1, (k.shape[1], -1)).flatten(0, 1)
-    mixed: Tensor = _Blocks.apply(q, k.flatten(0, 1), v.flatten(0, 1), master)
+    grouped = q.unflatten(1, (k.shape[1], -1)).flatten(0, 1)
+    blocks = _Kept if q.shape[2] <= LONGEST_KEPT else _Recomputed
+    mixed: Tensor = blocks.apply(grouped, k.flatten(0, 1), v.flatten(0, 1), master)
     return mixed.unflatten(0, k.shape[:2]).flatten(1, 2)
 
 
-class _Blocks(torch.autograd.Function):
-    """Scaled q (N, G, T, W), k and v (N, T, W) -> (N, G, T, W); N sequences times key heads, G query heads of each."""
+class _Kept(torch.autograd.Function):
+    """q (N, G, T, W), k and v (N, T, W) -> (N, G, T, W); N sequences times key heads, G query heads of each."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
-        mixed, log_sums = [], []
-        for rows in causal_blocks(q.shape[2], SMALLEST_BLOCK):
+        mixed, weights, _, totals = zip(*_forward(q, k, v, master), strict=True)
+        ctx.master = master
+        ctx.save_for_backward(q, k, v, *mixed, *weights, *totals)
+        return _joined(mixed, q.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        q, k, v, *kept = ctx.saved_tensors
+        of_q, of_k, of_v = [], [], []
+        for rows, mixed, weights, total in _blocks(q, kept):
             seen = slice(0, rows.stop)
-            queries = q[:, :, rows].flatten(1, 2)
-            scores = (queries @ k[:, seen].mT).to(master) + future(q, rows, master)
-            largest = scores.amax(-1, keepdim=True)
-            weights = (scores - largest).exp()
-            total = weights.sum(-1, keepdim=True)
-            mixed.append(((weights.to(v.dtype) @ v[:, seen]).to(master) / total).to(v.dtype))
-            log_sums.append(largest + total.log())
+            queries, outer = _queries(q, rows), _queries(gradient, rows)
+            outer = (outer.to(ctx.master) / total).to(q.dtype)  # instead of the weights, of which there are more
+            of_weights = (outer @ v[:, seen].mT).to(ctx.master)
+            of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1, keepdim=True)
+            of_scores = (weights.to(ctx.master) * (of_weights - of_sum) * _scale(q)).to(q.dtype)
+            of_q.append(of_scores @ k[:, seen])
+            of_k.append(of_scores.mT @ queries)
+            of_v.append(weights.mT @ outer)
+        return _joined(of_q, q.shape[1]), _summed(of_k, ctx.master), _summed(of_v, ctx.master), None
+
+
+class _Recomputed(torch.autograd.Function):
+    """The same, in as much memory as its inputs take."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
+        mixed, _, largest, totals = zip(*_forward(q, k, v, master), strict=True)
+        log_sums = [most + total.log() for most, total in zip(largest, totals, strict=True)]
         ctx.master = master
         ctx.save_for_backward(q, k, v, *mixed, *log_sums)
         return _joined(mixed, q.shape[1])
@@ -51,19 +75,52 @@ class _Blocks(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q, k, v, *kept = ctx.saved_tensors
         of_q, of_k, of_v = [], [], []
-        blocks = causal_blocks(q.shape[2], SMALLEST_BLOCK)
-        for rows, mixed, log_sum in zip(blocks, kept[: len(blocks)], kept[len(blocks) :], strict=True):
+        for rows, mixed, log_sum in _blocks(q, kept):
             seen = slice(0, rows.stop)
-            queries, outer = q[:, :, rows].flatten(1, 2), gradient[:, :, rows].flatten(1, 2)
-            scores = (k[:, seen] @ queries.mT).to(ctx.master) + future(q, rows, ctx.master, turned=True)
+            queries, outer = _queries(q, rows), _queries(gradient, rows)
+            scores = (k[:, seen] @ queries.mT).to(ctx.master) * _scale(q) + future(q, rows, ctx.master, turned=True)
             weights = (scores - log_sum.mT).exp()
             of_weights = (v[:, seen] @ outer.mT).to(ctx.master)
             of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1)[:, None]
-            of_scores = (weights * (of_weights - of_sum)).to(q.dtype)
+            of_scores = (weights * (of_weights - of_sum) * _scale(q)).to(q.dtype)
             of_q.append((k[:, seen].mT @ of_scores).mT)
             of_k.append(of_scores @ queries)
             of_v.append(weights.to(v.dtype) @ outer)
-        return _joined(of_q, q.shape[1]), *(_summed(parts, ctx.master).to(q.dtype) for parts in (of_k, of_v)), None
+        return _joined(of_q, q.shape[1]), _summed(of_k, ctx.master), _summed(of_v, ctx.master), None
+
+
+def _forward(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Of each block what it mixes, (N, G R, W), and its weights before they are divided, (N, G R, S).
+
+    Then of each of its queries, (N, G R, 1), the largest score and the sum of the weights.
+    """
+    found = []
+    for rows in causal_blocks(q.shape[2], SMALLEST_BLOCK):
+        seen = slice(0, rows.stop)
+        scores = (_queries(q, rows) @ k[:, seen].mT).to(master) * _scale(q) + future(q, rows, master)
+        largest = scores.amax(-1, keepdim=True)
+        weights = (scores - largest).exp()
+        total = weights.sum(-1, keepdim=True)
+        weights = weights.to(v.dtype)
+        mixed = ((weights @ v[:, seen]).to(master) / total).to(v.dtype)
+        found.append((mixed, weights, largest, total))
+    return found
+
+
+def _blocks(q: Tensor, kept: Sequence[Tensor]) -> Iterator[tuple[Any, ...]]:
+    """The rows of each block, and what was kept of it."""
+    rows = causal_blocks(q.shape[2], SMALLEST_BLOCK)
+    return zip(rows, *(kept[first : first + len(rows)] for first in range(0, len(kept), len(rows))), strict=True)
+
+
+def _queries(q: Tensor, rows: slice) -> Tensor:
+    """(N, G, T, W) -> (N, G R, W)."""
+    return q[:, :, rows].flatten(1, 2)
+
+
+def _scale(q: Tensor) -> float:
+    """Of the scores, not of the queries: those would be rounded once more."""
+    return float(q.shape[-1] ** -0.5)
 
 
 def _joined(parts: Sequence[Tensor], groups: int) -> Tensor:
@@ -72,7 +129,11 @@ def _joined(parts: Sequence[Tensor], groups: int) -> Tensor:
 
 
 def _summed(parts: Sequence[Tensor], master: torch.dtype) -> Tensor:
-    """What each block of queries adds to the keys up to its end, (N, S, W) of growing S, as one sum (N, T, W)."""
+    """What each block of queries adds to the keys up to its end, (N, S, W) of growing S, as one sum (N, T, W).
+
+    Each piece is rounded before they are joined, so that torch.compile writes no joint one in the master type.
+    """
     ends = [part.shape[1] for part in parts]
     pieces = [part.to(master).tensor_split(ends[:place], dim=1) for place, part in enumerate(parts)]
-    return torch.cat([sum(part[place] for part in pieces[place:]) for place in range(len(parts))], dim=1)
+    sums = [sum(part[place] for part in pieces[place:]) for place in range(len(parts))]
+    return torch.cat([piece.to(parts[0].dtype) for piece in sums], dim=1)

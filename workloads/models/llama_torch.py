@@ -133,8 +133,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         kernel_type = self.numerics.master if self.numerics.attention == "sdpa-master" else self.numerics.operands
-        q = rotate(self._heads(self.q_proj(x)), cosine, sine).to(kernel_type)
-        k = rotate(self._heads(self.k_proj(x)), cosine, sine).to(kernel_type)
+        q = rotate(self._heads(self.q_proj(x)), cosine, sine, kernel_type)
+        k = rotate(self._heads(self.k_proj(x)), cosine, sine, kernel_type)
         v = self._heads(self.v_proj(x)).to(kernel_type)
         if self.numerics.attention == "product":
             mixed = product_attention(q, k, v, self.group, self.numerics.master)
@@ -150,10 +150,14 @@ class Attention(nn.Module):
         return heads.contiguous() if self.numerics.attention == "sdpa-contiguous" else heads
 
 
-def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn element i with element i + W/2 of each head; (B, H, T, W) with tables (T, W/2), in the tables' type."""
-    first, second = heads.to(cosine.dtype).chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+def rotate(heads: Tensor, cosine: Tensor, sine: Tensor, result: torch.dtype) -> Tensor:
+    """Turn element i with element i + W/2 of each head; (B, H, T, W) with tables (T, W/2), in the tables' type.
+
+    Each half is given its type before they are joined, so that torch.compile writes no joint one in the tables' type.
+    """
+    first, second = (half.to(cosine.dtype) for half in heads.chunk(2, dim=-1))
+    turned = (first * cosine - second * sine, second * cosine + first * sine)
+    return torch.cat([half.to(result) for half in turned], dim=-1)
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, group: int, attention: str) -> Tensor:
