@@ -141,7 +141,7 @@ def test_blocks_of_a_long_sequence_are_the_same_mathematics(
 
 
 @pytest.mark.usefixtures("ragged_blocks")
-@pytest.mark.parametrize(("longest_kept", "again"), [(512, False), (0, True)], ids=["kept", "recomputed"])
+@pytest.mark.parametrize(("longest_kept", "again"), [(1024, False), (0, True)], ids=["kept", "recomputed"])
 def test_compiled_only_a_long_sequence_computes_its_weights_again(
     longest_kept: int, again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,9 +17,9 @@ from workloads.models.future_torch import future
 
 SMALLEST_BLOCK = 128
 """Queries; with fewer a step is not surely faster, and needs more memory (docs/performance.md)."""
-LONGEST_KEPT = 512
-"""Positions up to which the weights are kept, a number for each head, query and key of a block; measured up to here
-(docs/performance.md)."""
+LONGEST_KEPT = 1024
+"""Bytes of one query's weights up to which they are kept: 512 positions in bfloat16, 256 in float32. With twice as many
+in float32 `llama-124m` needs a tenth more memory and is no faster (docs/performance.md)."""
 
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
@@ -28,7 +28,7 @@ def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> T
     The query heads that share a key head are more rows of the same products.
     """
     grouped = q.unflatten(1, (k.shape[1], -1)).flatten(0, 1)
-    blocks = _Kept if q.shape[2] <= LONGEST_KEPT else _Recomputed
+    blocks = _Kept if q.shape[2] * q.element_size() <= LONGEST_KEPT else _Recomputed
     mixed: Tensor = blocks.apply(grouped, k.flatten(0, 1), v.flatten(0, 1), master)
     return mixed.unflatten(0, k.shape[:2]).flatten(1, 2)
 
