@@ -1,7 +1,7 @@
 """Causal attention in torch as products of blocks: some queries at a time with the keys up to them.
 
 Up to nearly half of the work is left out, and the products go to torch's library of matrix products. Short sequences
-keep the weights for the backward pass. Long ones, whose weights would take more memory than everything else, compute
+keep the weights for the backward pass. Their number grows with the square of the positions, so long sequences compute
 them again from the logarithm of their sum, as fused kernels do (Dao et al., FlashAttention, arXiv 2205.14135, algorithm
 4), but as keys by queries: then no block of scores has to be transposed.
 """
@@ -61,7 +61,7 @@ class _Kept(torch.autograd.Function):
 
 
 class _Recomputed(torch.autograd.Function):
-    """The same, in as much memory as its inputs take."""
+    """The same, in memory that grows with the positions alone."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
