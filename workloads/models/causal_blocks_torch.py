@@ -16,7 +16,8 @@ from workloads.causal_blocks import causal_blocks
 from workloads.models.future_torch import future
 
 SMALLEST_BLOCK = 128
-"""Queries; with fewer a step is not surely faster, and needs more memory (docs/performance.md)."""
+"""Queries; with half as many a step is slower in bf16-mixed, if faster in fp32, and needs more memory
+(docs/performance.md)."""
 LONGEST_KEPT = 1024
 """Bytes of one query's weights up to which they are kept: 512 positions in bfloat16, 256 in float32. With twice as many
 in float32 `llama-124m` needs a tenth more memory and is no faster (docs/performance.md)."""
@@ -50,7 +51,7 @@ class _Kept(torch.autograd.Function):
         for rows, mixed, weights, total in _blocks(q, kept):
             seen = slice(0, rows.stop)
             queries, outer = _queries(q, rows), _queries(gradient, rows)
-            outer = (outer.to(ctx.master) / total).to(q.dtype)  # instead of the weights, of which there are more
+            outer = (outer.to(ctx.master) / total).to(q.dtype)  # divided in place of the weights, which are more
             of_weights = (outer @ v[:, seen].mT).to(ctx.master)
             of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1, keepdim=True)
             of_scores = (weights.to(ctx.master) * (of_weights - of_sum) * _scale(q)).to(q.dtype)

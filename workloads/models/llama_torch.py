@@ -151,9 +151,9 @@ class Attention(nn.Module):
 
 
 def rotate(heads: Tensor, cosine: Tensor, sine: Tensor, result: torch.dtype) -> Tensor:
-    """Turn element i with element i + W/2 of each head; (B, H, T, W) with tables (T, W/2), in the tables' type.
+    """Turn element i with element i + W/2 of each head, in the tables' type: (B, H, T, W) with tables (T, W/2).
 
-    Each half is given its type before they are joined, so that torch.compile writes no joint one in the tables' type.
+    Gives the type ``result``, to each half before they are joined: torch.compile would write a joint one as it comes.
     """
     first, second = (half.to(cosine.dtype) for half in heads.chunk(2, dim=-1))
     turned = (first * cosine - second * sine, second * cosine + first * sine)
