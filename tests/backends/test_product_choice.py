@@ -1,6 +1,8 @@
 """How matrices are multiplied, type and kernel: as the recipe says, or whichever this device finds faster."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -107,12 +109,26 @@ def test_narrow_operands_leave_no_kernel_to_choose(monkeypatch: pytest.MonkeyPat
     assert products_torch.chosen_numerics(MIXED, wide, device).product_kernel == "convolution"
 
 
-@pytest.mark.parametrize("compile_", ["off", "whole"])
-def test_a_convolution_of_width_1_is_the_same_product(compile_: str) -> None:
-    by_kernel = [Recipe(compile=compile_, product_kernel=kernel) for kernel in product_torch.PRODUCT_KERNELS]
+def test_a_convolution_of_width_1_is_the_same_product() -> None:
+    by_kernel = [Recipe(compile="off", product_kernel=kernel) for kernel in product_torch.PRODUCT_KERNELS]
     exact = replace(SMOKE, precision="fp64")
     one, *others = (_losses("torch-cpu", exact, recipe) for recipe in by_kernel)
     assert others == [pytest.approx(one, rel=1e-12)] * 2
+
+
+@pytest.mark.parametrize("kernel", ["convolution", "convolution-throughout"])
+def test_compiled_it_has_the_same_gradients(kernel: str) -> None:
+    """Between loops that torch.compile writes, of operands that do not lie in rows."""
+    operands = [torch.randn(shape, dtype=torch.float64).mT.requires_grad_() for shape in ((2, 5, 3), (5, 7))]
+
+    def gradients(product: Callable[..., Any]) -> tuple[Any, ...]:
+        return torch.autograd.grad(product(*operands).square().sum(), operands)
+
+    product = product_torch.PRODUCT_KERNELS[kernel]
+    compiled = torch.compile(lambda x, weight: product(x.sin(), weight), fullgraph=True, dynamic=False)
+    plain = gradients(lambda x, weight: x.sin() @ weight.mT)
+    for found, true in zip(gradients(compiled), plain, strict=True):
+        torch.testing.assert_close(found, true, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kernel", ["convolution", "convolution-throughout"])

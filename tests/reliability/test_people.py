@@ -171,12 +171,18 @@ def test_a_log_that_is_closed_stops_the_suite(tmp_path: Path, monkeypatch: pytes
 
 
 def test_help_is_quick() -> None:
-    """`--help` under 0.3 s, `list` under 0.5 s, once in five at the pace that libraries have in that moment."""
+    """`--help` under 0.3 s, `list` under 0.5 s, once in ten at the pace that libraries have in that moment."""
     limits = {("--help",): 0.3, ("run", "--help"): 0.3, ("list",): 0.5, ("doctor",): 3.0}
     for arguments, limit in limits.items():
-        rounds = [(_seconds(arguments), _library_seconds()) for _ in range(5)]
-        within = [ours < limit * max(1.0, library / LIBRARY_SECONDS) for ours, library in rounds]
-        assert any(within), (arguments, rounds)
+        rounds: list[tuple[float, float]] = []
+        assert any(_is_within(limit, arguments, rounds) for _ in range(10)), (arguments, rounds)
+
+
+def _is_within(limit: float, arguments: tuple[str, ...], rounds: list[tuple[float, float]]) -> bool:
+    """Of one more round."""
+    ours, library = _seconds(arguments), _library_seconds()
+    rounds.append((ours, library))
+    return ours < limit * max(1.0, library / LIBRARY_SECONDS)
 
 
 LIBRARY_SECONDS = 0.2

@@ -15,9 +15,9 @@ from torch import Tensor
 from workloads.causal_blocks import causal_blocks
 from workloads.models.future_torch import future
 
-SMALLEST_BLOCK = 128
-"""Queries; with half as many a step is slower in bf16-mixed, if faster in fp32, and needs more memory
-(docs/performance.md)."""
+SMALLEST_BLOCK_BYTES = 256
+"""Of one key's scores in a block, in the operands' type: 128 queries in bfloat16, 64 in float32. Half as many are
+slower in bfloat16, twice as many in float32 (docs/performance.md)."""
 LONGEST_KEPT = 1024
 """Bytes of one query's weights up to which they are kept: 512 positions in bfloat16, 256 in float32. With twice as many
 in float32 `llama-124m` needs a tenth more memory and is no faster (docs/performance.md)."""
@@ -96,7 +96,7 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> list[tuple
     Then of each of its queries, (N, G R, 1), the largest score and the sum of the weights.
     """
     found = []
-    for rows in causal_blocks(q.shape[2], SMALLEST_BLOCK):
+    for rows in _rows(q):
         seen = slice(0, rows.stop)
         scores = (_queries(q, rows) @ k[:, seen].mT).to(master) * _scale(q) + future(q, rows, master)
         largest = scores.amax(-1, keepdim=True)
@@ -110,8 +110,13 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> list[tuple
 
 def _blocks(q: Tensor, kept: Sequence[Tensor]) -> Iterator[tuple[Any, ...]]:
     """The rows of each block, and what was kept of it."""
-    rows = causal_blocks(q.shape[2], SMALLEST_BLOCK)
+    rows = _rows(q)
     return zip(rows, *(kept[first : first + len(rows)] for first in range(0, len(kept), len(rows))), strict=True)
+
+
+def _rows(q: Tensor) -> list[slice]:
+    """The queries of each block."""
+    return causal_blocks(q.shape[2], SMALLEST_BLOCK_BYTES // q.element_size())
 
 
 def _queries(q: Tensor, rows: slice) -> Tensor:
