@@ -42,7 +42,8 @@ def plain(session_class: type, *, tied_head: bool = False) -> list[StepLoss]:
 @pytest.fixture
 def ragged_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three blocks of causal attention even of a short sequence in float64, the last one shorter."""
-    monkeypatch.setattr(causal_blocks_jax, "SMALLEST_BLOCK", 10)
+    for module in (causal_blocks_jax, causal_blocks_torch):
+        monkeypatch.setattr(module, "SMALLEST_BLOCK", 10)
     monkeypatch.setattr(causal_blocks_torch, "SMALLEST_BLOCK_BYTES", 80)
 
 
@@ -156,7 +157,7 @@ def test_blocks_of_a_long_sequence_are_the_same_mathematics(
     assert deviation(steps, plain(TorchSession)[:5]) < 1e-10
 
 
-@pytest.mark.usefixtures("loops_left_out")
+@pytest.mark.usefixtures("ragged_blocks", "loops_left_out")
 @pytest.mark.parametrize(("longest_kept", "again"), [(1024, False), (0, True)], ids=["kept", "recomputed"])
 def test_compiled_only_a_long_sequence_computes_its_weights_again(
     longest_kept: int, again: bool, monkeypatch: pytest.MonkeyPatch

@@ -206,7 +206,7 @@ def _mutated_session(monkeypatch: pytest.MonkeyPatch, module_name: str, old: str
     elif module_name == JAX_MODEL:
         monkeypatch.setattr(engine_jax, "llama_jax", mutant)
     else:
-        mutant.SMALLEST_BLOCK, mutant.SMALLEST_BLOCK_BYTES = 10, 80  # so that attention has several, in float64
+        mutant.SMALLEST_BLOCK, mutant.SMALLEST_BLOCK_BYTES = 10, 80  # so that attention has several in float64
         model, name = PARTS[module_name]
         monkeypatch.setattr(model, name, getattr(mutant, name))
     return engine_torch.TorchSession if "torch" in module_name else engine_jax.JaxSession

@@ -25,7 +25,7 @@ def test_they_are_kept_while_those_of_a_query_take_a_kibibyte(dtype: torch.dtype
 
 
 @pytest.mark.parametrize(("dtype", "queries"), [(torch.bfloat16, 128), (torch.float32, 64)])
-def test_a_block_has_as_many_queries_as_take_256_bytes(dtype: torch.dtype, queries: int) -> None:
+def test_a_block_of_a_short_sequence_has_as_many_queries_as_take_256_bytes(dtype: torch.dtype, queries: int) -> None:
     seen = range(queries, 256 + 1, queries)
     assert _weights(dtype, 256) == [(1, HEADS * queries, keys) for keys in seen]
 

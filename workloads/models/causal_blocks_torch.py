@@ -15,9 +15,11 @@ from torch import Tensor
 from workloads.causal_blocks import causal_blocks
 from workloads.models.future_torch import future
 
+SMALLEST_BLOCK = 128
+"""Queries, of a long sequence; with half as many `llama-124m` needs more memory in float32 and is no faster."""
 SMALLEST_BLOCK_BYTES = 256
-"""Of one key's scores in a block, in the operands' type: 128 queries in bfloat16, 64 in float32. Half as many are
-slower in bfloat16, twice as many in float32 (docs/performance.md)."""
+"""Of one key's scores, where the weights are kept: 128 queries in bfloat16, 64 in float32. Half as many are slower in
+bfloat16, twice as many in float32 (docs/performance.md)."""
 LONGEST_KEPT = 1024
 """Bytes of one query's weights up to which they are kept: 512 positions in bfloat16, 256 in float32. With twice as many
 in float32 `llama-124m` needs a tenth more memory and is no faster (docs/performance.md)."""
@@ -29,7 +31,7 @@ def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> T
     The query heads that share a key head are more rows of the same products.
     """
     grouped = q.unflatten(1, (k.shape[1], -1)).flatten(0, 1)
-    blocks = _Kept if q.shape[2] * q.element_size() <= LONGEST_KEPT else _Recomputed
+    blocks = _Kept if _is_short(q) else _Recomputed
     mixed: Tensor = blocks.apply(grouped, k.flatten(0, 1), v.flatten(0, 1), master)
     return mixed.unflatten(0, k.shape[:2]).flatten(1, 2)
 
@@ -116,7 +118,12 @@ def _blocks(q: Tensor, kept: Sequence[Tensor]) -> Iterator[tuple[Any, ...]]:
 
 def _rows(q: Tensor) -> list[slice]:
     """The queries of each block."""
-    return causal_blocks(q.shape[2], SMALLEST_BLOCK_BYTES // q.element_size())
+    return causal_blocks(q.shape[2], SMALLEST_BLOCK_BYTES // q.element_size() if _is_short(q) else SMALLEST_BLOCK)
+
+
+def _is_short(q: Tensor) -> bool:
+    """Whether the weights are kept."""
+    return q.shape[2] * q.element_size() <= LONGEST_KEPT
 
 
 def _queries(q: Tensor, rows: slice) -> Tensor:
