@@ -26,11 +26,12 @@ class TorchCpu(TorchBackend):
     attentions = ("causal-blocks", "sdpa-master", "sdpa", "product")
 
     def search_space(self, workload: Workload) -> SearchSpace:
-        """Also the library that multiplies, how many threads, and glibc's allocator as it comes."""
+        """Also the library that multiplies, the form of the update, how many threads, and glibc's own allocator."""
         processors = available_cpus()
         return {
             "product_kernel": ("fastest", "matmul", "convolution", "convolution-throughout"),
             **super().search_space(workload),
+            "update": ("one-pass", "default"),
             "threads": (None, processors, max(1, processors // 2)),
             "environment": (self.as_is().environment, {}),
         }

@@ -46,9 +46,9 @@ class TorchCuda(TorchBackend):
         return {"as-is": shipped}
 
     def search_space(self, workload: Workload) -> SearchSpace:
-        """Also how hard torch's compiler tries, and CUDA graphs."""
+        """Also how hard torch's compiler tries, CUDA graphs, and how parameters are updated."""
         modes = ("default", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
-        return {**super().search_space(workload), "compile_mode": modes}
+        return {**super().search_space(workload), "compile_mode": modes, "update": ("default", "one-pass")}
 
     def environment(self, recipe: Recipe, cache: Path) -> Mapping[str, str]:
         """The recipe's variables and the compile cache; TF32 off everywhere."""

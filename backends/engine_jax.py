@@ -287,6 +287,8 @@ def _refuse_unknown(workload: Workload, recipe: Recipe) -> None:
             raise BackendError(f"jax has no {kind} {asked!r}", f"known: {', '.join(known)}")
     if recipe.compile_mode != "default":
         raise BackendError("compile_mode is torch.compile's", "leave it out of a recipe for jax")
+    if recipe.update != "default":
+        raise BackendError("update is torch's: jax compiles the whole step", "leave it out of a recipe for jax")
     if recipe.threads is not None:
         raise BackendError("the jax engine cannot set a number of threads", "leave threads out of the recipe")
 

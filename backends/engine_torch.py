@@ -4,11 +4,11 @@ One step: forward and backward over the micro-batches, the sum of gradients over
 global norm, clipping, AdamW. Nothing in it waits for the device; `losses` does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from backends.contract import MemoryUse, Rank, Scalar, StepLoss
 from backends.errors import BackendError, OutOfMemory
 from backends.memory_plan import refuse_what_cannot_fit
+from backends.one_pass_torch import one_pass
 from backends.products_torch import chosen_numerics, probe_products
 from backends.recipe import Recipe
 from backends.torch_device import TorchDevice
@@ -88,6 +89,9 @@ class TorchSession:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rule = self.workload.optimizer
+        if self.recipe.update == "one-pass":
+            at_once = self.recipe.micro_batch in (None, self.workload.global_batch) and self.rank.world_size == 1
+            return one_pass(self.model, rule, self._compile, one_product_each=at_once)
         betas = (rule.beta1, rule.beta2)
         fused = self._on.has_fused_adamw
         return self._sharding.optimizer(
@@ -103,9 +107,20 @@ class TorchSession:
             {"params": [p for p in parameters if not is_decayed(p.shape)], "weight_decay": 0.0},
         ]
 
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """Of torch.compile: static shapes only, and no part of a graph that falls back to eager unseen."""
+        return {"backend": self._on.compile_backend, "dynamic": False, "fullgraph": True}
+
+    def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function compiled, or as it is where the model is not compiled either."""
+        if self.recipe.compile == "off" or self._why_eager is not None:
+            return function
+        return torch.compile(function, **self._settings)
+
     def _compiled(self) -> Llama:
-        """What computes the loss: static shapes only, and no part of a graph that falls back to eager unseen."""
-        settings = {"backend": self._on.compile_backend, "dynamic": False, "fullgraph": True}
+        """What computes the loss."""
+        settings = self._settings
         if self.recipe.compile_mode != "default":
             settings["mode"] = self.recipe.compile_mode
         if self.recipe.compile == "parts" and self._why_eager is None:
@@ -163,21 +178,30 @@ class TorchSession:
         return norm
 
     def _clip(self, micro_batches: int) -> Tensor:
-        """Make the gradients their mean over micro-batches, limited to the clip norm; returns the norm before."""
-        gradients = self.gradients(micro_batches)
-        norm = self._sharding.norm(gradients)
-        limit = self.workload.optimizer.clip_norm
-        torch._foreach_mul_(gradients, torch.clamp(limit / (norm + _CLIP_EPSILON), max=1.0))
+        """Scale the gradients to their mean over micro-batches, limited to the clip norm; returns the mean's norm."""
+        gradients, divisor, in_one_pass = self._sums(), self._divisor(micro_batches), self.recipe.update == "one-pass"
+        norm = (self.optimizer.norm() if in_one_pass else self._sharding.norm(gradients)) / divisor
+        scale = torch.clamp(self.workload.optimizer.clip_norm / (norm + _CLIP_EPSILON), max=1.0) / divisor
+        if in_one_pass:
+            self.optimizer.scale = scale
+        else:
+            torch._foreach_mul_(gradients, scale)
         return norm
 
     def gradients(self, micro_batches: int = 1) -> list[Tensor]:
-        """The mean gradients of all processes' micro-batches, in place and in parameter order; each one's own share."""
+        """Mean gradients over all processes' micro-batches, in parameter order and the master type; for tests."""
+        divisor = self._divisor(micro_batches)
+        return [gradient.to(self.model.numerics.master) / divisor for gradient in self._sums()]
+
+    def _sums(self) -> list[Tensor]:
+        """The gradients summed over processes, in place and in parameter order; each one's own share."""
         gradients = own(p.grad for p in self.model.parameters() if p.grad is not None)
         self._sharding.reduce(gradients)
-        divisor = micro_batches * self.rank.world_size * self._of_mean
-        if divisor != 1:
-            torch._foreach_div_(gradients, divisor)
         return gradients
+
+    def _divisor(self, micro_batches: int) -> float:
+        """What the sum of gradients is of their mean."""
+        return micro_batches * self.rank.world_size * self._of_mean
 
     def _update(self, step: int) -> None:
         rate = step_scalars(self.workload.optimizer, step).learning_rate
@@ -227,12 +251,17 @@ class TorchSession:
             "compile_mode": self.recipe.compile_mode,
             "fallback": self._why_eager,
             "elsewhere": self._on.ran_elsewhere(),
-            "optimizer": f"torch.optim.AdamW(fused={self._on.has_fused_adamw})",
+            "optimizer": self._optimizer_name(),
             "sharding": self.recipe.sharding,
             "devices": self.rank.world_size,
             "host_threads": torch.get_num_threads(),
             **self._probe,
         }
+
+    def _optimizer_name(self) -> str:
+        if self.recipe.update == "one-pass":
+            return "AdamW in one pass"
+        return f"torch.optim.AdamW(fused={self._on.has_fused_adamw})"
 
     def _attention_kernel(self) -> str | None:
         """The kernel that torch chooses for tensors like the step's; None where it does not tell."""
@@ -284,6 +313,9 @@ def _refuse_unknown(recipe: Recipe, rank: Rank) -> None:
         raise BackendError(f"torch: {fault}", "leave it out: torch.compile chooses what it computes again")
     if recipe.compile == "off" and recipe.compile_mode != "default":
         raise BackendError("torch: compile_mode without compile", "set compile = 'whole' or 'parts'")
+    if recipe.update == "one-pass" and recipe.sharding != "none" and rank.world_size > 1:
+        fault = f"update = 'one-pass' needs whole parameters and state, which sharding = {recipe.sharding!r} shares out"
+        raise BackendError(f"torch: {fault}", "leave update out, or set sharding = 'none'")
     if recipe.compile == "whole" and recipe.loss_part_tokens is not None:
         fault = "loss_part_tokens cuts the model, which compile = 'whole' wants in one piece"
         raise BackendError(f"torch: {fault}", "set compile = 'parts'")

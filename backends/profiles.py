@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 KINDS = {
     "attention": r"scaled_dot_product|flash|fmha|sdpa",
-    "optimizer and clipping": r"adamw|multi_tensor|foreach|vector_norm|clip",
+    "optimizer and clipping": r"adamw|multi_tensor|foreach|vector_norm|clip|lerp",
     "products as convolutions": r"convol|conv(_transpose)?2d",
     "matrix products": r"aten::(add|b|badd)?mm$|^(loop_|wrapped_)?dot|gemm|cutlass|nvjet|xmma|matmul",
     "fusions in a library": r"^(ynn|xnn|onednn)",

@@ -86,6 +86,10 @@ class Recipe:
     rematerialise: bool | Literal["between-products"] = False
     """Recompute each layer's activations in the backward pass instead of keeping them: all of them, or only what lies
     between products and attention, which is cheap (jax; torch.compile chooses that by itself)."""
+    update: Literal["default", "one-pass"] = "default"
+    """How gradients become new parameters: as the engine does it by itself (torch: clipping, fused AdamW, weights cast
+    as they are used); or ``one-pass`` (torch), where one compiled loop reads each gradient as its product left it and
+    writes the master value, its moments and the operand of the next step."""
     sharding: Literal["none", "optimizer", "all"] = "none"
     """What several devices share out: nothing (each holds everything), the optimizer's state (ZeRO-1), or
     parameters and gradients as well (ZeRO-3, torch's FSDP2)."""

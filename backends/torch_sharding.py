@@ -108,13 +108,13 @@ def own(values: Iterable[Tensor]) -> list[Tensor]:
     return [value.to_local() if hasattr(value, "to_local") else value for value in values]
 
 
-def total_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """L2 norm over all gradients, from the norms of their rows; a scalar of their type.
+def total_norm(gradients: Sequence[Tensor], dtype: torch.dtype | None = None) -> Tensor:
+    """L2 norm over all gradients, from the norms of their rows, reckoned in a type; a scalar of it, or of their own.
 
     One float32 norm over a whole matrix loses digits on a CPU (3e-5 of 2 M elements, which parity sees); a
     norm of row norms does not, and takes no longer.
     """
-    rows = [torch.linalg.vector_norm(gradient, dim=-1).reshape(-1) for gradient in gradients]
+    rows = [torch.linalg.vector_norm(gradient, dim=-1, dtype=dtype).reshape(-1) for gradient in gradients]
     return torch.linalg.vector_norm(torch.cat(rows))
 
 

@@ -3,6 +3,7 @@
 import importlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -189,6 +190,7 @@ def test_a_recipe_for_a_precision_goes_before_that_for_all() -> None:
         ("torch", {"rematerialise": "between-products"}, "rematerialise = 'between-products' is the jax engine's"),
         ("torch", {"compile": "off", "compile_mode": "max-autotune"}, "compile_mode without compile"),
         ("jax", {"compile_mode": "max-autotune"}, "compile_mode is torch.compile's"),
+        ("jax", {"update": "one-pass"}, "update is torch's"),
     ],
 )
 def test_an_item_of_the_other_engine_is_refused(engine: str, change: dict, said: str) -> None:
@@ -197,3 +199,11 @@ def test_an_item_of_the_other_engine_is_refused(engine: str, change: dict, said:
     workload = find_workload("smoke")
     with pytest.raises(BackendError, match=said):
         session(workload, resolve(Recipe(**change), workload), "cpu", Rank())
+
+
+@pytest.mark.parametrize("sharding", ["optimizer", "all"])
+def test_one_pass_over_shares_is_refused(sharding: Literal["optimizer", "all"]) -> None:
+    engine = pytest.importorskip("backends.engine_torch", exc_type=ImportError)
+    workload, recipe = find_workload("smoke"), Recipe(compile="off", update="one-pass", sharding=sharding)
+    with pytest.raises(BackendError, match="'one-pass' needs whole parameters"):
+        engine.TorchSession(workload, resolve(recipe, workload, 2), "cpu", Rank(world_size=2))

@@ -84,6 +84,7 @@ def test_first_loss_is_numpys(session_class: type, tied_head: bool) -> None:
         *(Recipe(compile="off", attention=attention) for attention in ATTENTIONS if attention not in GPU_ONLY),
         *(Recipe(compile="off", loss=loss, loss_part_tokens=part) for loss in LOSSES for part in (None, 96, 7)),
         Recipe(compile="off", loss_part_tokens=10, micro_batch=1, rematerialise=True),
+        Recipe(compile="off", loss_part_tokens=10, micro_batch=1, update="one-pass"),
         Recipe(compile="parts", attention="sdpa-contiguous", loss="logsumexp", loss_part_tokens=24, rematerialise=True),
     ],
 )
@@ -96,15 +97,16 @@ def test_every_torch_recipe_is_the_same_mathematics(recipe: Recipe) -> None:
 
 
 @pytest.mark.usefixtures("loops_left_out")
-def test_parts_are_compiled_once_for_all_layers_and_steps() -> None:
-    """Embedding, tail, and one graph that both layers share."""
+@pytest.mark.parametrize(("update", "graphs"), [("default", 3), ("one-pass", 3 + 2 + 2)])
+def test_parts_are_compiled_once_for_all_layers_and_steps(update: Literal["default", "one-pass"], graphs: int) -> None:
+    """Embedding, tail, and one graph that both layers share; of norm and update one for layers, one for the rest."""
     workload = small_workload("fp32")
-    recipe = resolve(Recipe(compile="parts"), workload)
+    recipe = resolve(Recipe(compile="parts", update=update), workload)
     with TorchSession(workload, recipe, "cpu", Rank()) as session:
         batches, before = batch_source(workload), session.compiled_graphs()
         for step in range(3):
             session.step(batches(step))
-        assert session.compiled_graphs() - before == 3
+        assert session.compiled_graphs() - before == graphs
 
 
 @pytest.mark.parametrize("attention", ["causal-blocks", "sdpa"])
@@ -140,7 +142,10 @@ def test_recipes_do_not_change_mathematics(session_class: type, change: dict) ->
 @pytest.mark.usefixtures("ragged_blocks")
 @pytest.mark.parametrize(
     "change",
-    [{"attention": "causal-blocks", "loss": "closed-form"}, {"compile_mode": "reduce-overhead", "micro_batch": 1}],
+    [
+        {"attention": "causal-blocks", "loss": "closed-form", "update": "one-pass"},
+        {"compile_mode": "reduce-overhead", "micro_batch": 1},
+    ],
 )
 def test_compiled_torch_is_eager_torch(change: dict) -> None:
     steps = run_steps(TorchSession, small_workload(), Recipe(compile="whole", **change))

@@ -29,19 +29,22 @@ TORCH_MODEL, TORCH_ENGINE = "workloads.models.llama_torch", "backends.engine_tor
 JAX_MODEL, JAX_ENGINE = "workloads.models.llama_jax", "backends.engine_jax"
 TORCH_BLOCKS, JAX_BLOCKS = "workloads.models.causal_blocks_torch", "workloads.models.causal_blocks_jax"
 TORCH_LOSS = "workloads.models.cross_entropy_torch"
+TORCH_ONE_PASS = "backends.one_pass_torch"
 
 PARTS = {
     TORCH_BLOCKS: (llama_torch, "blocked_attention"),
     JAX_BLOCKS: (llama_jax, "blocked_attention"),
     TORCH_LOSS: (llama_torch, "closed_form_cross_entropy"),
+    TORCH_ONE_PASS: (engine_torch, "one_pass"),
 }
-"""Modules of one function, and the model that calls it."""
+"""Modules of one function, and the module that calls it."""
 
 RECIPES = {
     TORCH_MODEL: EAGER,
     TORCH_ENGINE: EAGER,
     TORCH_BLOCKS: replace(EAGER, attention="causal-blocks"),
     TORCH_LOSS: replace(EAGER, loss="closed-form"),
+    TORCH_ONE_PASS: replace(EAGER, update="one-pass"),
     JAX_MODEL: JITTED,
     JAX_ENGINE: JITTED,
     JAX_BLOCKS: replace(JITTED, attention="causal-blocks"),
@@ -141,6 +144,17 @@ MUTATIONS = {
     "closed form's target": (TORCH_LOSS, "(-1, places, at_target", "(-1, 0 * places, at_target"),
     "closed form's largest score": (TORCH_LOSS, "log_sum = largest +", "log_sum ="),
     "closed form's incoming gradient": (TORCH_LOSS, ".exp() * outer", ".exp()"),
+    "one pass: epsilon": (TORCH_ONE_PASS, "rule.epsilon", "1e-7"),
+    "one pass: beta1": (TORCH_ONE_PASS, "1 - rule.beta1", "0.101"),
+    "one pass: beta2": (TORCH_ONE_PASS, "second.mul_(rule.beta2)", "second.mul_(0.951)"),
+    "one pass: bias correction": (TORCH_ONE_PASS, "rate / correction1", "rate"),
+    "one pass: bias correction of the root": (TORCH_ONE_PASS, "second.sqrt() / root", "second.sqrt()"),
+    "one pass: bias correction of the first step": (TORCH_ONE_PASS, "self._steps += 1", "self._steps = 1"),
+    "one pass: decay on norms": (TORCH_ONE_PASS, "if is_decayed(master.shape):", "if True:"),
+    "one pass: no decay": (TORCH_ONE_PASS, "if is_decayed(master.shape):", "if False:"),
+    "one pass: no clip": (TORCH_ONE_PASS, "gradient.to(master.dtype) * scale", "gradient.to(master.dtype)"),
+    "one pass: norm of some parts": (TORCH_ONE_PASS, "torch.stack(norms)", "torch.stack(norms[1:])"),
+    "one pass: some parts": (TORCH_ONE_PASS, "[*layers, rest]", "layers"),
     "jax blocks' mask": (JAX_BLOCKS, "jnp.where(_past(q, rows), scores, -jnp.inf)", "scores"),
     "jax blocks' mask, backward only": (
         JAX_BLOCKS,
@@ -207,8 +221,8 @@ def _mutated_session(monkeypatch: pytest.MonkeyPatch, module_name: str, old: str
         monkeypatch.setattr(engine_jax, "llama_jax", mutant)
     else:
         mutant.SMALLEST_BLOCK, mutant.SMALLEST_BLOCK_BYTES = 10, 80  # so that attention has several in float64
-        model, name = PARTS[module_name]
-        monkeypatch.setattr(model, name, getattr(mutant, name))
+        caller, name = PARTS[module_name]
+        monkeypatch.setattr(caller, name, getattr(mutant, name))
     return engine_torch.TorchSession if "torch" in module_name else engine_jax.JaxSession
 
 

@@ -59,6 +59,7 @@ def of_one(tmp_path_factory: pytest.TempPathFactory) -> list[StepLoss]:
     ("backend", "recipe"),
     [
         ("torch-cpu", replace(EAGER, sharding="optimizer", micro_batch=1)),
+        ("torch-cpu", replace(EAGER, update="one-pass")),
         ("torch-cpu", replace(EAGER, sharding="all", micro_batch=1, loss_part_tokens=10)),
         pytest.param("torch-cpu", Recipe(compile="parts", sharding="all", micro_batch=1), marks=thorough),
         ("jax-cpu", JITTED),

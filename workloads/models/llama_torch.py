@@ -89,7 +89,7 @@ class _Round(torch.autograd.Function):
 
 
 class Linear(nn.Module):
-    """y = x W^T with W (out, in) held in the master type and multiplied in the operands' type."""
+    """y = x W^T with W (out, in) multiplied in the operands' type, and held in the master type unless narrowed."""
 
     def __init__(self, inputs: int, outputs: int, numerics: Numerics) -> None:
         super().__init__()
