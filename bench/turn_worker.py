@@ -22,20 +22,21 @@ def main() -> None:
     """Answer until nobody asks."""
     answer = claim_standard_output()
     job = Job.model_validate_json(sys.stdin.readline())
-    with load_backend(job.backend).open(job.workload, job.recipe, Rank()) as session, quiet_process():
+    with load_backend(job.backend).open(job.workload, job.recipe, Rank()) as session:
         watch = Stopwatch(session, batch_source(job.workload), job.workload.tokens_per_step, time.perf_counter_ns)
         watch.window(WARM_UP_STEPS)
         products = products_of(session)
-        for steps in chain([1], map(int, sys.stdin)):
-            window, memory = watch.window(steps), session.memory()
-            told = {
-                "step_seconds": window.seconds / window.steps,
-                "peak_bytes": memory.peak_bytes if memory else None,
-                "step": watch.steps[-1].step,
-                "loss": watch.steps[-1].loss,
-                "products": products,
-            }
-            print(json.dumps(told), file=answer, flush=True)
+        with quiet_process():
+            for steps in chain([1], map(int, sys.stdin)):
+                window, memory = watch.window(steps), session.memory()
+                told = {
+                    "step_seconds": window.seconds / window.steps,
+                    "peak_bytes": memory.peak_bytes if memory else None,
+                    "step": watch.steps[-1].step,
+                    "loss": watch.steps[-1].loss,
+                    "products": products,
+                }
+                print(json.dumps(told), file=answer, flush=True)
 
 
 def products_of(session: Session) -> str:

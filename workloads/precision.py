@@ -17,7 +17,7 @@ class PrecisionPolicy:
     """What a step's numbers are held in."""
 
     master: FloatType
-    """Parameters, gradients, optimizer state, norms, rotary embedding, softmax, loss and gradient norm."""
+    """Parameters, sums of gradients, optimizer state, norms, rotary embedding, softmax, loss and gradient norm."""
     operands: FloatType
     """Operands of the matrix products, which accumulate in float32 at least."""
     rounded_to: FloatType | None = None

@@ -29,6 +29,7 @@ from bench.step_profile import _profiled, lines
         ("triton_poi_fused_add_3", "compiled element-wise"),
         ("Optimizer.step#AdamW.step", "optimizer and clipping"),
         ("aten::_foreach_mul_", "optimizer and clipping"),
+        ("graph_3_cpp_fused__to_copy_add_copy_copy__div_fma_lerp_mul_rsub_sqrt_s", "optimizer and clipping"),
         ("aten::copy_", "copies"),
         ("aten::embedding", OTHER),
         ("aten::comma", OTHER),
