@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from backends.torch_sharding import total_norm
 from workloads.models.llama_torch import Linear, Llama
+from workloads.schedule import step_scalars
 from workloads.shapes import is_decayed
 from workloads.spec import Optimizer
 
@@ -99,8 +100,8 @@ class OnePassAdamW(torch.optim.Optimizer):
     def _scalars(self, rate: float) -> Tensor:
         """What differs from step to step, reckoned on the host: (3) of the master type, where the scale is."""
         assert self.scale is not None, "scale is to be set before a step"
-        correction1, correction2 = (1 - beta**self._steps for beta in (self._rule.beta1, self._rule.beta2))
-        values = (rate, rate / correction1, math.sqrt(correction2))
+        now = step_scalars(self._rule, self._steps - 1)
+        values = (rate, rate / now.bias_correction1, math.sqrt(now.bias_correction2))
         return torch.tensor(values, dtype=self.scale.dtype).to(self.scale.device, non_blocking=True)
 
 
@@ -116,6 +117,7 @@ def _update_by(rule: Optimizer) -> Code:
         scale: Tensor,
         scalars: Tensor,
     ) -> None:
+        """In place, of one parameter after the other; scale () and scalars (3) as `OnePassAdamW` has them."""
         rate, size, root = scalars.unbind()
         for parameter, gradient, master, first, second in zip(
             parameters, gradients, masters, firsts, seconds, strict=True

@@ -201,6 +201,14 @@ def test_an_item_of_the_other_engine_is_refused(engine: str, change: dict, said:
         session(workload, resolve(Recipe(**change), workload), "cpu", Rank())
 
 
+def test_torch_cpus_recipes_differ_in_their_update_alone() -> None:
+    workload, torch_cpu = find_workload("smoke"), load_backend("torch-cpu")
+    exact, mixed = (
+        torch_cpu.recipes(replace(workload, precision=precision))["as-is"] for precision in ("fp32", "bf16-mixed")
+    )
+    assert mixed == replace(exact, update="one-pass") != exact
+
+
 @pytest.mark.parametrize("sharding", ["optimizer", "all"])
 def test_one_pass_over_shares_is_refused(sharding: Literal["optimizer", "all"]) -> None:
     engine = pytest.importorskip("backends.engine_torch", exc_type=ImportError)

@@ -147,7 +147,7 @@ MUTATIONS = {
     "one pass: epsilon": (TORCH_ONE_PASS, "rule.epsilon", "1e-7"),
     "one pass: beta1": (TORCH_ONE_PASS, "1 - rule.beta1", "0.101"),
     "one pass: beta2": (TORCH_ONE_PASS, "second.mul_(rule.beta2)", "second.mul_(0.951)"),
-    "one pass: bias correction": (TORCH_ONE_PASS, "rate / correction1", "rate"),
+    "one pass: bias correction": (TORCH_ONE_PASS, "rate / now.bias_correction1", "rate"),
     "one pass: bias correction of the root": (TORCH_ONE_PASS, "second.sqrt() / root", "second.sqrt()"),
     "one pass: bias correction of the first step": (TORCH_ONE_PASS, "self._steps += 1", "self._steps = 1"),
     "one pass: decay on norms": (TORCH_ONE_PASS, "if is_decayed(master.shape):", "if True:"),
