@@ -24,6 +24,7 @@ def test_sessions_take_turns() -> None:
     first, other = done.stdout.splitlines()
     assert "x1.000 [1.000, 1.000]" in first
     assert other.endswith("jax-cpu,attention=product")
+    assert "at step 7 " in first, "two to warm up, then one before each of three windows of one"
     assert first.split("loss ")[1].split("  ")[0] == other.split("loss ")[1].split("  ")[0]
 
 
