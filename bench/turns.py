@@ -3,9 +3,9 @@
     .venv/bin/python -m bench.turns llama-tiny jax-cpu jax-cpu,attention=product --rounds 20
 
 A case is a backend, ours or another trainer's, with a recipe that it ships (`one-file-cpu:as-shipped`) or as-is, and
-fields to change. Every session stays open in a process of its own and times a window a round, in random order, so that
-a change of the machine meets all alike. It is quick where steps are long. There is one process of each case, and no
-gate is judged: `fairchip run` confirms, or not.
+fields to change. Every session stays open in a process of its own and times a window a round, in random order and
+after a step that is not timed, so that a change of the machine meets all alike. It is quick where steps are long. There
+is one process of each case, and no gate is judged: `fairchip run` confirms, or not.
 """
 
 import json
