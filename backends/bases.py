@@ -50,7 +50,7 @@ class TorchBackend(EngineBackend):
             "micro_batch_tokens": micro_batch_sizes(workload),
             "loss_part_tokens": part_sizes(workload),
             "loss": ("cross-entropy", "closed-form", "logsumexp"),
-            "rematerialise": (False, True),
+            "rematerialise": (False, "between-products", True),
         }
 
     def open(self, workload: Workload, recipe: Recipe, rank: Rank) -> Session:

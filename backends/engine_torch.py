@@ -74,7 +74,7 @@ class TorchSession:
             self.workload.model,
             self.workload.sequence_length,
             chosen_numerics(self.workload, self.recipe, self.device),
-            rematerialise=self.recipe.rematerialise is True,
+            rematerialise=self.recipe.rematerialise,
             loss=self.recipe.loss,
             loss_part_tokens=self.recipe.loss_part_tokens,
         )
@@ -308,9 +308,6 @@ def _refuse_unknown(recipe: Recipe, rank: Rank) -> None:
             raise BackendError(f"torch has no {kind} {asked!r}", f"known: {', '.join(known)}")
     if recipe.layers != "unrolled":
         raise BackendError(f"torch has no layers {recipe.layers!r}", "leave it out: only jax loops over layers")
-    if recipe.rematerialise == "between-products":
-        fault = "rematerialise = 'between-products' is the jax engine's"
-        raise BackendError(f"torch: {fault}", "leave it out: torch.compile chooses what it computes again")
     if recipe.compile == "off" and recipe.compile_mode != "default":
         raise BackendError("torch: compile_mode without compile", "set compile = 'whole' or 'parts'")
     if recipe.update == "one-pass" and recipe.sharding != "none" and rank.world_size > 1:

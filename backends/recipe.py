@@ -85,7 +85,7 @@ class Recipe:
     """Tokens whose scores over the vocabulary exist at a time; None: a micro-batch's."""
     rematerialise: bool | Literal["between-products"] = False
     """Recompute each layer's activations in the backward pass instead of keeping them: all of them, or only what lies
-    between products and attention, which is cheap (jax; torch.compile chooses that by itself)."""
+    between products and attention, which is cheap (compiled: eager, torch keeps what a product multiplies)."""
     update: Literal["default", "one-pass"] = "default"
     """How gradients become new parameters: as the engine does it by itself (torch: clipping, fused AdamW, weights cast
     as they are used); or ``one-pass`` (torch), where one compiled loop reads each gradient as its product left it and

@@ -142,6 +142,9 @@ def _refuse(recipe: Recipe) -> None:
         raise BackendError("torch-xla has no compile = 'parts': it compiles what it recorded", "set compile = 'off'")
     if recipe.compile == "whole" and recipe.loss_part_tokens is not None:
         raise BackendError("torch-xla: loss_part_tokens cuts the model", "set compile = 'off', which compiles as well")
+    if recipe.rematerialise == "between-products":
+        fault = "torch-xla has no rematerialise = 'between-products': it would keep what products multiply all the same"
+        raise BackendError(fault, "set true or false")
     if recipe.update != "default":
         raise BackendError("torch-xla has no other update: it compiles what it recorded", "leave update out")
     if recipe.sharding == "all":

@@ -187,7 +187,6 @@ def test_a_recipe_for_a_precision_goes_before_that_for_all() -> None:
     ("engine", "change", "said"),
     [
         ("torch", {"layers": "scan"}, "torch has no layers 'scan'"),
-        ("torch", {"rematerialise": "between-products"}, "rematerialise = 'between-products' is the jax engine's"),
         ("torch", {"compile": "off", "compile_mode": "max-autotune"}, "compile_mode without compile"),
         ("jax", {"compile_mode": "max-autotune"}, "compile_mode is torch.compile's"),
         ("jax", {"update": "one-pass"}, "update is torch's"),

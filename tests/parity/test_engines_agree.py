@@ -28,6 +28,8 @@ from workloads.parameters import as_dict  # noqa: E402
 from workloads.spec import Workload  # noqa: E402
 
 GPU_ONLY = ("sdpa-cudnn", "sdpa-efficient")
+AGAIN: tuple[Literal["between-products"], Literal[True]] = ("between-products", True)
+"""What a recipe may have computed again."""
 EAGER = Recipe(compile="off")
 JITTED = Recipe(compile="whole")
 
@@ -83,7 +85,7 @@ def test_first_loss_is_numpys(session_class: type, tied_head: bool) -> None:
     [
         *(Recipe(compile="off", attention=attention) for attention in ATTENTIONS if attention not in GPU_ONLY),
         *(Recipe(compile="off", loss=loss, loss_part_tokens=part) for loss in LOSSES for part in (None, 96, 7)),
-        Recipe(compile="off", loss_part_tokens=10, micro_batch=1, rematerialise=True),
+        *(Recipe(compile="off", loss_part_tokens=10, micro_batch=1, rematerialise=again) for again in AGAIN),
         Recipe(compile="off", loss_part_tokens=10, micro_batch=1, update="one-pass"),
         Recipe(compile="parts", attention="sdpa-contiguous", loss="logsumexp", loss_part_tokens=24, rematerialise=True),
     ],
@@ -143,7 +145,12 @@ def test_recipes_do_not_change_mathematics(session_class: type, change: dict) ->
 @pytest.mark.parametrize(
     "change",
     [
-        {"attention": "causal-blocks", "loss": "closed-form", "update": "one-pass"},
+        {
+            "attention": "causal-blocks",
+            "loss": "closed-form",
+            "rematerialise": "between-products",
+            "update": "one-pass",
+        },
         {"compile_mode": "reduce-overhead", "micro_batch": 1},
     ],
 )
@@ -173,6 +180,25 @@ def test_compiled_only_a_long_sequence_computes_its_weights_again(
     _, backward = _code(_one_layer(), Recipe(compile="whole", attention="causal-blocks"))
     needed, found = 4 * 3, backward.count("extern_kernels.bmm(")
     assert found > needed if again else found == needed
+
+
+@pytest.mark.usefixtures("loops_left_out")
+def test_compiled_between_products_no_product_is_computed_again_and_less_is_kept() -> None:
+    """By the products of the backward pass, and by the tensors that it is given."""
+    backward = [
+        _code(_one_layer(), Recipe(compile="whole", attention="causal-blocks", rematerialise=again))[1]
+        for again in (False, *AGAIN)
+    ]
+    nothing, between, layers = (len(re.findall(r"extern_kernels\.b?mm\(", code)) for code in backward)
+    assert nothing == between < layers
+    nothing, between, layers = (_given(code) for code in backward)
+    assert nothing > between > layers
+
+
+def _given(code: str) -> int:
+    """Elements of the tensors that such code is called with."""
+    shapes = re.findall(r"assert_size_stride\(\w+, \(([\d, ]*)\)", code)
+    return sum(math.prod(int(side) for side in shape.split(",") if side.strip()) for shape in shapes)
 
 
 @pytest.mark.parametrize("attention", GPU_ONLY)

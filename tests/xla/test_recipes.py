@@ -60,6 +60,7 @@ def test_every_recipe_is_the_same_mathematics(change: dict, true: list[StepLoss]
     [
         ({"compile": "parts"}, "no compile = 'parts'"),
         ({"loss_part_tokens": 10}, "cuts the model"),
+        ({"rematerialise": "between-products"}, "keep what products multiply"),
         ({"sharding": "all"}, "shares out no parameters"),
         ({"loss": "logsumexp"}, "gives zeros"),
         ({"loss": "closed-form"}, "gives zeros"),

@@ -28,31 +28,32 @@ in float32 `llama-124m` needs a tenth more memory and is no faster (docs/perform
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
     """Causal attention of one type, its softmax in the master type: (B, H, T, W), (B, K, T, W) twice -> (B, H, T, W).
 
-    The query heads that share a key head are more rows of the same products.
+    The query heads that share a key head are more rows of the same products. The result lies as (B, T, H, W): what
+    multiplies it next takes a token's heads as one row, and what it reads there is kept for the backward pass once.
     """
-    grouped = q.unflatten(1, (k.shape[1], -1)).flatten(0, 1)
     blocks = _Kept if _is_short(q) else _Recomputed
-    mixed: Tensor = blocks.apply(grouped, k.flatten(0, 1), v.flatten(0, 1), master)
-    return mixed.unflatten(0, k.shape[:2]).flatten(1, 2)
+    mixed: Tensor = blocks.apply(q, k.flatten(0, 1), v.flatten(0, 1), master)
+    return mixed
 
 
 class _Kept(torch.autograd.Function):
-    """q (N, G, T, W), k and v (N, T, W) -> (N, G, T, W); N sequences times key heads, G query heads of each."""
+    """q (B, H, T, W), k and v (N, T, W) -> (B, H, T, W); N sequences times key heads, G query heads of each."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
         mixed, weights, _, totals = zip(*_forward(q, k, v, master), strict=True)
+        whole = _joined(mixed, q)
         ctx.master = master
-        ctx.save_for_backward(q, k, v, *mixed, *weights, *totals)
-        return _joined(mixed, q.shape[1])
+        ctx.save_for_backward(q, k, v, whole, *weights, *totals)
+        return whole
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        q, k, v, *kept = ctx.saved_tensors
-        of_q, of_k, of_v = [], [], []
-        for rows, mixed, weights, total in _blocks(q, kept):
+        q, k, v, whole, *kept = ctx.saved_tensors
+        groups, of_q, of_k, of_v = _groups(q, k), [], [], []
+        for rows, weights, total in _blocks(q, kept):
             seen = slice(0, rows.stop)
-            queries, outer = _queries(q, rows), _queries(gradient, rows)
+            queries, mixed, outer = (_queries(x, rows, groups) for x in (q, whole, gradient))
             outer = (outer.to(ctx.master) / total).to(q.dtype)  # divided in place of the weights, which are more
             of_weights = (outer @ v[:, seen].mT).to(ctx.master)
             of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1, keepdim=True)
@@ -60,7 +61,7 @@ class _Kept(torch.autograd.Function):
             of_q.append(of_scores @ k[:, seen])
             of_k.append(of_scores.mT @ queries)
             of_v.append(weights.mT @ outer)
-        return _joined(of_q, q.shape[1]), _summed(of_k, ctx.master), _summed(of_v, ctx.master), None
+        return _joined(of_q, q), _summed(of_k, ctx.master), _summed(of_v, ctx.master), None
 
 
 class _Recomputed(torch.autograd.Function):
@@ -70,18 +71,20 @@ class _Recomputed(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
         mixed, _, largest, totals = zip(*_forward(q, k, v, master), strict=True)
         log_sums = [most + total.log() for most, total in zip(largest, totals, strict=True)]
+        whole = _joined(mixed, q)
         ctx.master = master
-        ctx.save_for_backward(q, k, v, *mixed, *log_sums)
-        return _joined(mixed, q.shape[1])
+        ctx.save_for_backward(q, k, v, whole, *log_sums)
+        return whole
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        q, k, v, *kept = ctx.saved_tensors
-        of_q, of_k, of_v = [], [], []
-        for rows, mixed, log_sum in _blocks(q, kept):
+        q, k, v, whole, *kept = ctx.saved_tensors
+        groups, of_q, of_k, of_v = _groups(q, k), [], [], []
+        for rows, log_sum in _blocks(q, kept):
             seen = slice(0, rows.stop)
-            queries, outer = _queries(q, rows), _queries(gradient, rows)
-            scores = (k[:, seen] @ queries.mT).to(ctx.master) * _scale(q) + future(q, rows, ctx.master, turned=True)
+            queries, mixed, outer = (_queries(x, rows, groups) for x in (q, whole, gradient))
+            later = future(rows, groups, ctx.master, q.device, turned=True)
+            scores = (k[:, seen] @ queries.mT).to(ctx.master) * _scale(q) + later
             weights = (scores - log_sum.mT).exp()
             of_weights = (v[:, seen] @ outer.mT).to(ctx.master)
             of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1)[:, None]
@@ -89,7 +92,7 @@ class _Recomputed(torch.autograd.Function):
             of_q.append((k[:, seen].mT @ of_scores).mT)
             of_k.append(of_scores @ queries)
             of_v.append(weights.to(v.dtype) @ outer)
-        return _joined(of_q, q.shape[1]), _summed(of_k, ctx.master), _summed(of_v, ctx.master), None
+        return _joined(of_q, q), _summed(of_k, ctx.master), _summed(of_v, ctx.master), None
 
 
 def _forward(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -97,10 +100,11 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> list[tuple
 
     Then of each of its queries, (N, G R, 1), the largest score and the sum of the weights.
     """
-    found = []
+    groups, found = _groups(q, k), []
     for rows in _rows(q):
         seen = slice(0, rows.stop)
-        scores = (_queries(q, rows) @ k[:, seen].mT).to(master) * _scale(q) + future(q, rows, master)
+        later = future(rows, groups, master, q.device)
+        scores = (_queries(q, rows, groups) @ k[:, seen].mT).to(master) * _scale(q) + later
         largest = scores.amax(-1, keepdim=True)
         weights = (scores - largest).exp()
         total = weights.sum(-1, keepdim=True)
@@ -126,9 +130,14 @@ def _is_short(q: Tensor) -> bool:
     return q.shape[2] * q.element_size() <= LONGEST_KEPT
 
 
-def _queries(q: Tensor, rows: slice) -> Tensor:
-    """(N, G, T, W) -> (N, G R, W)."""
-    return q[:, :, rows].flatten(1, 2)
+def _groups(q: Tensor, k: Tensor) -> int:
+    """Query heads that share a key head."""
+    return q.shape[:2].numel() // k.shape[0]
+
+
+def _queries(x: Tensor, rows: slice, groups: int) -> Tensor:
+    """(B, H, T, W) -> (N, G R, W)."""
+    return x[:, :, rows].unflatten(1, (-1, groups)).flatten(0, 1).flatten(1, 2)
 
 
 def _scale(q: Tensor) -> float:
@@ -136,9 +145,10 @@ def _scale(q: Tensor) -> float:
     return float(q.shape[-1] ** -0.5)
 
 
-def _joined(parts: Sequence[Tensor], groups: int) -> Tensor:
-    """Blocks of queries, (N, G R, W) each, as (N, G, T, W)."""
-    return torch.cat([part.unflatten(1, (groups, -1)) for part in parts], dim=2)
+def _joined(parts: Sequence[Tensor], q: Tensor) -> Tensor:
+    """Blocks of queries, (N, G R, W) each, as (B, H, T, W) like q, lying as (B, T, H, W)."""
+    tokens = [part.reshape(*q.shape[:2], -1, q.shape[-1]).transpose(1, 2) for part in parts]
+    return torch.cat(tokens, dim=1).transpose(1, 2)
 
 
 def _summed(parts: Sequence[Tensor], master: torch.dtype) -> Tensor:

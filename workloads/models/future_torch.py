@@ -11,9 +11,9 @@ from torch import Tensor
 from workloads.models.opaque_torch import opaque
 
 
-def future(q: Tensor, rows: slice, dtype: torch.dtype, *, turned: bool = False) -> Tensor:
-    """(G R, S) for R queries of (N, G, T, W) and the S keys up to the last of them; ``turned``: (S, G R)."""
-    return _table(q.shape[1], rows.start, rows.stop, turned, dtype, str(q.device))
+def future(rows: slice, groups: int, dtype: torch.dtype, device: torch.device, *, turned: bool = False) -> Tensor:
+    """(G R, S) for R queries of each of G heads and the S keys up to the last of them; ``turned``: (S, G R)."""
+    return _table(groups, rows.start, rows.stop, turned, dtype, str(device))
 
 
 def _filled(groups: int, start: int, stop: int, turned: bool, dtype: torch.dtype, device: str) -> Tensor:

@@ -7,7 +7,7 @@ held in, and casts stand where they happen. No autocast.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,8 @@ KERNELS = {
 }
 """Attentions that name torch's kernels, in order; where none of them can run, the run fails and says so."""
 ATTENTIONS = ("product", "causal-blocks", "sdpa", "sdpa-master", "sdpa-contiguous", "sdpa-repeated", *KERNELS)
+Run = Callable[..., Tensor]
+"""Takes a part of the model and its inputs."""
 LOSSES = ("cross-entropy", "closed-form", "logsumexp", "masked")
 
 
@@ -101,15 +103,15 @@ class Linear(nn.Module):
 
 
 class Norm(nn.Module):
-    """Root-mean-square norm in the master type."""
+    """Root-mean-square norm in the master type, for products: its result is of the operands' type."""
 
     def __init__(self, dim: int, epsilon: float, numerics: Numerics) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(dim, dtype=numerics.master))
-        self.epsilon = epsilon
+        self.epsilon, self.operands = epsilon, numerics.operands
 
     def forward(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self.weight, self.epsilon)
+        return rms_norm(x, self.weight, self.epsilon).to(self.operands)
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -197,40 +199,47 @@ def product_attention(q: Tensor, k: Tensor, v: Tensor, group: int, master: torch
 
 
 class FeedForward(nn.Module):
-    """SwiGLU."""
+    """SwiGLU; ``between`` runs what lies between its products."""
 
-    def __init__(self, model: Model, numerics: Numerics) -> None:
+    def __init__(self, model: Model, numerics: Numerics, between: Run) -> None:
         super().__init__()
+        self.between = between
         self.gate_proj = Linear(model.dim, model.ffn_dim, numerics)
         self.up_proj = Linear(model.dim, model.ffn_dim, numerics)
         self.down_proj = Linear(model.ffn_dim, model.dim, numerics)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(self.between(gated, self.gate_proj(x), self.up_proj(x)))
+
+
+def gated(gate: Tensor, up: Tensor) -> Tensor:
+    """Elementwise, of one shape and type."""
+    return F.silu(gate) * up
 
 
 class Block(nn.Module):
-    """One decoder layer."""
+    """One decoder layer; ``between`` runs what lies between products and attention."""
 
-    def __init__(self, model: Model, numerics: Numerics) -> None:
+    def __init__(self, model: Model, numerics: Numerics, between: Run) -> None:
         super().__init__()
+        self.between = between
         self.input_layernorm = Norm(model.dim, model.norm_epsilon, numerics)
         self.self_attn = Attention(model, numerics)
         self.post_attention_layernorm = Norm(model.dim, model.norm_epsilon, numerics)
-        self.mlp = FeedForward(model, numerics)
+        self.mlp = FeedForward(model, numerics, between)
 
     def forward(self, stream: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        stream = stream + self.self_attn(self.input_layernorm(stream), cosine, sine)
-        return stream + self.mlp(self.post_attention_layernorm(stream))
+        stream = stream + self.self_attn(self.between(self.input_layernorm, stream), cosine, sine)
+        return stream + self.mlp(self.between(self.post_attention_layernorm, stream))
 
 
 class Decoder(nn.Module):
     """Embedding, layers and final norm."""
 
-    def __init__(self, model: Model, numerics: Numerics) -> None:
+    def __init__(self, model: Model, numerics: Numerics, between: Run) -> None:
         super().__init__()
         self.embed_tokens = Embedding(model, numerics)
-        self.layers = nn.ModuleList(Block(model, numerics) for _ in range(model.layers))
+        self.layers = nn.ModuleList(Block(model, numerics, between) for _ in range(model.layers))
         self.norm = Norm(model.dim, model.norm_epsilon, numerics)
 
 
@@ -308,9 +317,18 @@ def loss_divisor(tokens: int) -> int:
     return int(2 ** (tokens.bit_length() - 1))
 
 
-def recomputed(layer: nn.Module, *inputs: Tensor) -> Tensor:
-    """What the layer computes, its activations computed again in the backward pass instead of kept."""
-    return checkpoint(layer, *inputs, use_reentrant=False, preserve_rng_state=False)
+def directly(part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """What the part computes."""
+    return part(*inputs)
+
+
+def recomputed(part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """What the part computes, in the backward pass again instead of kept.
+
+    Eager, the next product still keeps the result that it multiplies; compiled, that is computed again too.
+    """
+    result: Tensor = checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return result
 
 
 class Llama(nn.Module):
@@ -328,12 +346,12 @@ class Llama(nn.Module):
         sequence_length: int,
         numerics: Numerics,
         *,
-        rematerialise: bool = False,
+        rematerialise: bool | Literal["between-products"] = False,
         loss: str = "cross-entropy",
         loss_part_tokens: int | None = None,
     ) -> None:
         super().__init__()
-        self.model = Decoder(model, numerics)
+        self.model = Decoder(model, numerics, recomputed if rematerialise == "between-products" else directly)
         self.lm_head = None if model.tied_head else Linear(model.dim, model.vocab_size, numerics)
         self.tail = Tail(model.norm_epsilon, numerics, loss)
         self.shape, self.sequence_length, self.numerics = model, sequence_length, numerics
@@ -376,6 +394,6 @@ class Llama(nn.Module):
         return stream
 
     def _run(self, block: nn.Module, stream: Tensor) -> Tensor:
-        if self.rematerialise:
+        if self.rematerialise is True:
             return self.recomputed(block, stream, self.cosine, self.sine)
         return block(stream, self.cosine, self.sine)
