@@ -28,12 +28,14 @@ LIMIT = 1e-10
 TORCH_MODEL, TORCH_ENGINE = "workloads.models.llama_torch", "backends.engine_torch"
 JAX_MODEL, JAX_ENGINE = "workloads.models.llama_jax", "backends.engine_jax"
 TORCH_BLOCKS, JAX_BLOCKS = "workloads.models.causal_blocks_torch", "workloads.models.causal_blocks_jax"
+TORCH_NORM = "workloads.models.norm_torch"
 TORCH_LOSS = "workloads.models.cross_entropy_torch"
 TORCH_ONE_PASS = "backends.one_pass_torch"
 
 PARTS = {
     TORCH_BLOCKS: (llama_torch, "blocked_attention"),
     JAX_BLOCKS: (llama_jax, "blocked_attention"),
+    TORCH_NORM: (llama_torch, "rms_norm"),
     TORCH_LOSS: (llama_torch, "closed_form_cross_entropy"),
     TORCH_ONE_PASS: (engine_torch, "one_pass"),
 }
@@ -43,6 +45,7 @@ RECIPES = {
     TORCH_MODEL: EAGER,
     TORCH_ENGINE: EAGER,
     TORCH_BLOCKS: replace(EAGER, attention="causal-blocks"),
+    TORCH_NORM: EAGER,
     TORCH_LOSS: replace(EAGER, loss="closed-form"),
     TORCH_ONE_PASS: replace(EAGER, update="one-pass"),
     JAX_MODEL: JITTED,
@@ -57,7 +60,9 @@ MUTATIONS = {
         "(heads[..., ::2], heads[..., 1::2])",
     ),
     "rotary sign": (TORCH_MODEL, "first * cosine - second * sine", "first * cosine + second * sine"),
-    "RMS epsilon": (TORCH_MODEL, "keepdim=True) + epsilon", "keepdim=True) + 1e-6"),
+    "RMS epsilon": (TORCH_NORM, "keepdim=True) + epsilon", "keepdim=True) + 1e-6"),
+    "norm's gradient": (TORCH_NORM, "return gradient * weight,", "return gradient,"),
+    "norm's weight's gradient": (TORCH_NORM, "(gradient * x).flatten", "gradient.flatten"),
     "causal mask": (TORCH_MODEL, "masked_fill(~causal", "masked_fill(causal & ~causal"),
     "attention scale": (TORCH_MODEL, "q.shape[-1] ** -0.5", "q.shape[-1] ** -0.49"),
     "key-value head mapping": (

@@ -32,12 +32,12 @@ def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> T
     multiplies it next takes a token's heads as one row, and what it reads there is kept for the backward pass once.
     """
     blocks = _Kept if _is_short(q) else _Recomputed
-    mixed: Tensor = blocks.apply(q, k.flatten(0, 1), v.flatten(0, 1), master)
+    mixed: Tensor = blocks.apply(q, k, v, master)
     return mixed
 
 
 class _Kept(torch.autograd.Function):
-    """q (B, H, T, W), k and v (N, T, W) -> (B, H, T, W); N sequences times key heads, G query heads of each."""
+    """q (B, H, T, W), k and v (B, K, T, W) -> (B, H, T, W)."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:
@@ -52,16 +52,16 @@ class _Kept(torch.autograd.Function):
         q, k, v, whole, *kept = ctx.saved_tensors
         groups, of_q, of_k, of_v = _groups(q, k), [], [], []
         for rows, weights, total in _blocks(q, kept):
-            seen = slice(0, rows.stop)
+            keys, values = _seen(k, rows), _seen(v, rows)
             queries, mixed, outer = (_queries(x, rows, groups) for x in (q, whole, gradient))
             outer = (outer.to(ctx.master) / total).to(q.dtype)  # divided in place of the weights, which are more
-            of_weights = (outer @ v[:, seen].mT).to(ctx.master)
+            of_weights = (outer @ values.mT).to(ctx.master)
             of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1, keepdim=True)
             of_scores = (weights.to(ctx.master) * (of_weights - of_sum) * _scale(q)).to(q.dtype)
-            of_q.append(of_scores @ k[:, seen])
+            of_q.append(of_scores @ keys)
             of_k.append(of_scores.mT @ queries)
             of_v.append(weights.mT @ outer)
-        return _joined(of_q, q), _summed(of_k, ctx.master), _summed(of_v, ctx.master), None
+        return _joined(of_q, q), _summed(of_k, k, ctx.master), _summed(of_v, v, ctx.master), None
 
 
 class _Recomputed(torch.autograd.Function):
@@ -81,35 +81,35 @@ class _Recomputed(torch.autograd.Function):
         q, k, v, whole, *kept = ctx.saved_tensors
         groups, of_q, of_k, of_v = _groups(q, k), [], [], []
         for rows, log_sum in _blocks(q, kept):
-            seen = slice(0, rows.stop)
+            keys, values = _seen(k, rows), _seen(v, rows)
             queries, mixed, outer = (_queries(x, rows, groups) for x in (q, whole, gradient))
             later = future(rows, groups, ctx.master, q.device, turned=True)
-            scores = (k[:, seen] @ queries.mT).to(ctx.master) * _scale(q) + later
+            scores = (keys @ queries.mT).to(ctx.master) * _scale(q) + later
             weights = (scores - log_sum.mT).exp()
-            of_weights = (v[:, seen] @ outer.mT).to(ctx.master)
+            of_weights = (values @ outer.mT).to(ctx.master)
             of_sum = (outer.to(ctx.master) * mixed.to(ctx.master)).sum(-1)[:, None]
             of_scores = (weights * (of_weights - of_sum) * _scale(q)).to(q.dtype)
-            of_q.append((k[:, seen].mT @ of_scores).mT)
+            of_q.append((keys.mT @ of_scores).mT)
             of_k.append(of_scores @ queries)
             of_v.append(weights.to(v.dtype) @ outer)
-        return _joined(of_q, q), _summed(of_k, ctx.master), _summed(of_v, ctx.master), None
+        return _joined(of_q, q), _summed(of_k, k, ctx.master), _summed(of_v, v, ctx.master), None
 
 
 def _forward(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Of each block what it mixes, (N, G R, W), and its weights before they are divided, (N, G R, S).
 
-    Then of each of its queries, (N, G R, 1), the largest score and the sum of the weights.
+    Then of each of its queries, (N, G R, 1), the largest score and the sum of the weights. N is sequences times key
+    heads, G the query heads of each.
     """
     groups, found = _groups(q, k), []
     for rows in _rows(q):
-        seen = slice(0, rows.stop)
         later = future(rows, groups, master, q.device)
-        scores = (_queries(q, rows, groups) @ k[:, seen].mT).to(master) * _scale(q) + later
+        scores = (_queries(q, rows, groups) @ _seen(k, rows).mT).to(master) * _scale(q) + later
         largest = scores.amax(-1, keepdim=True)
         weights = (scores - largest).exp()
         total = weights.sum(-1, keepdim=True)
         weights = weights.to(v.dtype)
-        mixed = ((weights @ v[:, seen]).to(master) / total).to(v.dtype)
+        mixed = ((weights @ _seen(v, rows)).to(master) / total).to(v.dtype)
         found.append((mixed, weights, largest, total))
     return found
 
@@ -132,7 +132,7 @@ def _is_short(q: Tensor) -> bool:
 
 def _groups(q: Tensor, k: Tensor) -> int:
     """Query heads that share a key head."""
-    return q.shape[:2].numel() // k.shape[0]
+    return q.shape[1] // k.shape[1]
 
 
 def _queries(x: Tensor, rows: slice, groups: int) -> Tensor:
@@ -140,23 +140,28 @@ def _queries(x: Tensor, rows: slice, groups: int) -> Tensor:
     return x[:, :, rows].unflatten(1, (-1, groups)).flatten(0, 1).flatten(1, 2)
 
 
+def _seen(x: Tensor, rows: slice) -> Tensor:
+    """Of keys or values, (B, K, T, W), those up to the last of the queries: (N, S, W)."""
+    return x[:, :, : rows.stop].flatten(0, 1)
+
+
 def _scale(q: Tensor) -> float:
     """Of the scores, not of the queries: those would be rounded once more."""
     return float(q.shape[-1] ** -0.5)
 
 
-def _joined(parts: Sequence[Tensor], q: Tensor) -> Tensor:
-    """Blocks of queries, (N, G R, W) each, as (B, H, T, W) like q, lying as (B, T, H, W)."""
-    tokens = [part.reshape(*q.shape[:2], -1, q.shape[-1]).transpose(1, 2) for part in parts]
+def _joined(parts: Sequence[Tensor], like: Tensor) -> Tensor:
+    """Parts of the positions, (N, G R, W) each, as (B, H, T, W) like another, lying as (B, T, H, W)."""
+    tokens = [part.reshape(*like.shape[:2], -1, like.shape[-1]).transpose(1, 2) for part in parts]
     return torch.cat(tokens, dim=1).transpose(1, 2)
 
 
-def _summed(parts: Sequence[Tensor], master: torch.dtype) -> Tensor:
-    """What each block of queries adds to the keys up to its end, (N, S, W) of growing S, as one sum (N, T, W).
+def _summed(parts: Sequence[Tensor], k: Tensor, master: torch.dtype) -> Tensor:
+    """What each block of queries adds to the keys up to its end, (N, S, W) of growing S, as one sum like k.
 
     Each piece is rounded before they are joined, so that torch.compile writes no joint one in the master type.
     """
     ends = [part.shape[1] for part in parts]
     pieces = [part.to(master).tensor_split(ends[:place], dim=1) for place, part in enumerate(parts)]
     sums = [sum(part[place] for part in pieces[place:]) for place in range(len(parts))]
-    return torch.cat([piece.to(parts[0].dtype) for piece in sums], dim=1)
+    return _joined([piece.to(k.dtype) for piece in sums], k)

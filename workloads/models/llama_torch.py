@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from workloads.models.causal_blocks_torch import blocked_attention
 from workloads.models.cross_entropy_torch import closed_form_cross_entropy
+from workloads.models.norm_torch import rms_norm
 from workloads.models.product_torch import PRODUCT_KERNELS
 from workloads.precision import PrecisionPolicy
 from workloads.rotary import rotary_tables
@@ -112,12 +113,6 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return rms_norm(x, self.weight, self.epsilon).to(self.operands)
-
-
-def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    """In the weight's type, which is the master type."""
-    x = x.to(weight.dtype)
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon) * weight
 
 
 class Attention(nn.Module):
