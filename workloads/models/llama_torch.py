@@ -36,9 +36,10 @@ KERNELS = {
 }
 """Attentions that name torch's kernels, in order; where none of them can run, the run fails and says so."""
 ATTENTIONS = ("product", "causal-blocks", "sdpa", "sdpa-master", "sdpa-contiguous", "sdpa-repeated", *KERNELS)
-Run = Callable[..., Tensor]
-"""Takes a part of the model and its inputs."""
 LOSSES = ("cross-entropy", "closed-form", "logsumexp", "masked")
+
+Run = Callable[..., Tensor]
+"""How a part of the model is computed: takes the part and its inputs, see `directly` and `recomputed`."""
 
 
 @dataclass(frozen=True)
@@ -332,8 +333,8 @@ class Llama(nn.Module):
     Parameters are uninitialised until the caller copies them in (names of workloads/shapes.py).
     """
 
-    recomputed: Callable[..., Tensor] = staticmethod(recomputed)
-    """To be replaced where a device has a checkpoint of its own."""
+    recomputed: Run = staticmethod(recomputed)
+    """Of a whole layer; to be replaced where a device has a checkpoint of its own."""
 
     def __init__(
         self,
