@@ -22,7 +22,7 @@ SMALLEST_BLOCK_BYTES = 256
 bfloat16, twice as many in float32 (docs/performance.md)."""
 LONGEST_KEPT = 1024
 """Bytes of one query's weights up to which they are kept: 512 positions in bfloat16, 256 in float32. With twice as many
-in float32 `llama-124m` needs a tenth more memory and is no faster (docs/performance.md)."""
+in float32 `llama-124m` needs a tenth more memory and is hardly faster (docs/performance.md)."""
 
 
 def blocked_attention(q: Tensor, k: Tensor, v: Tensor, master: torch.dtype) -> Tensor:

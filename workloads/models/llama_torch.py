@@ -323,8 +323,7 @@ def recomputed(part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
 
     Eager, the next product still keeps the result that it multiplies; compiled, that is computed again too.
     """
-    result: Tensor = checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False)
-    return result
+    return checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
 class Llama(nn.Module):

@@ -1,7 +1,7 @@
 """The sum of a matrix's rows in torch, on a CPU always by torch's own kernel.
 
 torch.compile would make one loop of it and of what the rows are computed from, some columns at a time, which reads a
-cache line of each row of every tensor: three times as long (docs/performance.md).
+cache line of each row of every tensor: more than twice as long (docs/performance.md).
 """
 
 from torch import Tensor
