@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from workloads.models.causal_blocks_torch import blocked_attention
 from workloads.models.cross_entropy_torch import closed_form_cross_entropy
+from workloads.models.embedding_torch import embedded
 from workloads.models.norm_torch import rms_norm
 from workloads.models.product_torch import PRODUCT_KERNELS
 from workloads.precision import PrecisionPolicy
@@ -247,7 +248,7 @@ class Embedding(nn.Module):
         self.weight = nn.Parameter(torch.empty(model.vocab_size, model.dim, dtype=numerics.master))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return F.embedding(tokens, self.weight)
+        return embedded(tokens, self.weight)
 
 
 class Tail(nn.Module):
