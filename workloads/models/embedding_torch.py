@@ -14,7 +14,7 @@ from workloads.models.opaque_torch import opaque
 
 
 def embedded(tokens: Tensor, table: Tensor) -> Tensor:
-    """Integer tokens (...) and a table (V, D) -> (..., D)."""
+    """Integer tokens (...) and a table (V, D) -> (..., D), of the table's type."""
     looked_up: Tensor = _InOrder.apply(tokens, table) if table.device.type == "cpu" else F.embedding(tokens, table)
     return looked_up
 
