@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from jax.profiler import ProfileData
 
+from backends.errors import BackendError
 from backends.profiles import Operation
 
 NUMBER = re.compile(r"(\.\d+|\.clone|\.remat)+$")
@@ -17,7 +18,13 @@ NUMBER = re.compile(r"(\.\d+|\.clone|\.remat)+$")
 
 
 def operations(run: Callable[[], None]) -> Sequence[Operation]:
-    """What ``run`` does on the platform; it must block until the device is done."""
+    """What ``run`` does on the platform; it must block until the device is done.
+
+    Raises:
+        BackendError: a jax that writes profiles and cannot read them, as 0.7.0.
+    """
+    if ProfileData is None:
+        raise BackendError(f"jax {jax.__version__} cannot read its profiles", "jax 0.7.1 and newer can")
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             run()

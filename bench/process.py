@@ -14,6 +14,7 @@ from typing import IO
 from pydantic import TypeAdapter, ValidationError
 
 from backends.contract import Sampler
+from bench.exit_code import by_signal
 from bench.sampling import Watch
 from bench.tail import Tail
 from bench.worker import Event, Progress, Result
@@ -182,17 +183,8 @@ def _end(
 
 
 def _why_ended(code: int, stderr_tail: str) -> str:
-    if code == -signal.SIGKILL:
-        return "killed (SIGKILL): the usual cause is that the host ran out of memory"
-    if code < 0:
-        return f"ended by {_signal_name(-code)}"
     lines = [line for line in stderr_tail.splitlines() if line.strip()]
-    return f"exit {code}: {lines[-1].strip()[:500] if lines else 'no message'}"
-
-
-def _signal_name(number: int) -> str:
-    known = {signal.value: signal.name for signal in signal.Signals}
-    return known.get(number, f"signal {number}")
+    return by_signal(code) or f"exit {code}: {lines[-1].strip()[:500] if lines else 'no message'}"
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:

@@ -9,7 +9,6 @@ every device of it.
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import IO, Any, Literal, Self
 
 from backends.contract import MemoryUse, Scalar, Session, StepLoss
+from bench.exit_code import by_signal
 from workloads.data import Batch
 
 FOLLOWER = (sys.executable, "-P", "-m", "bench.follower")
@@ -235,9 +235,8 @@ WORST: Mapping[str, Callable[[Sequence[Scalar]], Scalar]] = {
 
 
 def _how_ended(code: int) -> str:
-    if code == -signal.SIGKILL:
-        return "was killed (SIGKILL): the usual cause is that the host ran out of memory"
-    return f"ended by signal {-code}" if code < 0 else f"ended with exit {code}"
+    signalled = by_signal(code)
+    return f"was {signalled}" if signalled else f"ended with exit {code}"
 
 
 def _mean(of_step: Sequence[StepLoss]) -> StepLoss:

@@ -7,6 +7,7 @@ that their runs are marked simulated.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import neuron_tree
@@ -48,13 +49,18 @@ class SimulatedJaxNeuron(JaxNeuron):
         return shipped_recipe(JaxNeuron.name)
 
 
+def release_of(package: str) -> str:
+    """2.14 of an installed 2.14.1."""
+    return ".".join(version(package).split(".")[:2])
+
+
 @contextmanager
 def simulated_trainium(folder: Path) -> Iterator[pytest.MonkeyPatch]:
     """This process and those that it starts are on such a machine; skips where the stand-in cannot be built."""
     stand_in = built()
     site = folder / "site-packages"
-    _distribution(site)
-    path = [str(part) for part in (HERE, site, Path(__file__).parent)]
+    _distributions(site)
+    path = [str(part) for part in (site, HERE, Path(__file__).parent)]
     with pytest.MonkeyPatch.context() as patch:
         for part in reversed(path):
             patch.syspath_prepend(part)
@@ -68,15 +74,22 @@ def simulated_trainium(folder: Path) -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-def _distribution(site: Path) -> None:
-    """The plug-in, and AWS's plug-in for jax by name."""
-    info = site / "fairchip_simulated_trainium-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fairchip-simulated-trainium\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
+def _distributions(site: Path) -> None:
+    """The plug-in; the stand-in, as a release for the torch that is here; and AWS's plug-in for jax by name."""
+    backends = (
         "[fairchip.backends]\n"
         f"{TORCH} = simulated_trainium:SimulatedTorchNeuron\n"
         f"{JAX} = simulated_trainium:SimulatedJaxNeuron\n"
     )
+    _distribution(site, "fairchip-simulated-trainium", "1.0", backends)
+    (declared,) = HERE.glob("torch_neuronx-*.dist-info/entry_points.txt")
+    _distribution(site, "torch-neuronx", f"{release_of('torch')}.3.0", declared.read_text())
     (site / "libneuronxla").mkdir()
     (site / "libneuronxla/__init__.py").write_text("")
+
+
+def _distribution(site: Path, name: str, release: str, entry_points: str) -> None:
+    info = site / f"{name.replace('-', '_')}-{release}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
+    (info / "entry_points.txt").write_text(entry_points)

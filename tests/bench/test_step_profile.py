@@ -1,12 +1,13 @@
 """Where a step's time goes."""
 
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace as Made
 
 import pytest
 
-from backends.errors import Unavailable
+from backends.errors import BackendError, Unavailable
 from backends.fake import FakeBackend
 from backends.profiles import OTHER, Operation
 from bench.errors import UsageError
@@ -121,8 +122,41 @@ def test_an_operation_s_own_time_is_without_what_runs_inside_it() -> None:
     assert found["dot"].calls == 3
 
 
+def test_a_jax_that_cannot_read_profiles_is_told_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 0.7.0: its `ProfileData` is None."""
+    pytest.importorskip("jax")
+    from backends import profile_jax
+
+    monkeypatch.setattr(profile_jax, "ProfileData", None)
+    with pytest.raises(BackendError, match=r"jax [\d.]+ cannot read its profiles"):
+        profile_jax.operations(pytest.fail)
+
+
+def test_a_worker_s_error_is_a_line_and_a_hint(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the framework cannot do stands above the exit code, without a traceback."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    with pytest.raises(UsageError, match="torch-cuda ended with exit code 2"):
+        _profiled("smoke", "torch-cuda", None, 1)
+    told = capfd.readouterr().err
+    assert "fairchip: " in told
+    assert "Traceback" not in told
+
+
+def test_a_worker_that_is_killed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a host that has too little memory: then nothing of its own stands above."""
+    killed = subprocess.CompletedProcess([], -signal.SIGKILL, "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
+    with pytest.raises(UsageError, match=r"torch-cpu was killed \(SIGKILL\): the usual cause is .* memory"):
+        _profiled("smoke", "torch-cpu", None, 1)
+
+
 def test_a_real_step() -> None:
     """Jax compiles the smallest workload quickly; most of its time is arithmetic."""
+    if pytest.importorskip("jax").profiler.ProfileData is None:
+        pytest.skip("this jax cannot read its profiles")
     command = [sys.executable, "-m", "bench.step_profile", "smoke", "jax-cpu", "--steps", "2", "--longest", "3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -77,9 +77,9 @@ def test_the_gradient_norm_keeps_its_digits_over_large_matrices() -> None:
 @pytest.mark.parametrize(("precision", "bits"), [("fp32", 23), ("bf16-mixed", 7), ("fp64", 52)])
 def test_the_probe_tells_precisions_apart(precision: Precision, bits: int) -> None:
     policy = POLICIES[precision]
-    with jax.enable_x64(True):
-        ours = torch_probe(llama_torch.Numerics.of(policy, "product"), torch.device("cpu"))
-        theirs = jax_probe(llama_jax.Numerics.of(policy, "product"), jax.devices("cpu")[0])
+    jax.config.update("jax_enable_x64", precision == "fp64")  # as a session does, each for itself
+    ours = torch_probe(llama_torch.Numerics.of(policy, "product"), torch.device("cpu"))
+    theirs = jax_probe(llama_jax.Numerics.of(policy, "product"), jax.devices("cpu")[0])
     assert ours == theirs == {"operand_fraction_bits": bits, "accumulation_exact": True}
 
 

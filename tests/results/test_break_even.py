@@ -114,7 +114,7 @@ def test_the_report_says_where_the_answer_flips() -> None:
     assert "on-demand: to tie, torch-neuron would need a discount of" in page
     assert "capacity-block, from 2024-12-01: WORSE, cost ratio 1.575" in page
     assert "capacity-block, from 2026-07-22: BETTER, cost ratio 0.918" in page
-    assert "on-demand, from 2025-06-23: WORSE, cost ratio 1.562" in page
+    assert "on-demand, from 2025-06-23: WORSE, cost ratio 1.56" in page
     assert '"flips": {' in page
 
 

@@ -24,7 +24,8 @@ from torch_neuronx.neuron import (
 )
 from torch_neuronx.streams import Event, Stream
 
-__version__ = "2.13.3.0"
+__version__ = ".".join([*torch.__version__.split(".")[:2], "3", "0"])
+"""Of a release for the torch that is here: a backend refuses one for another."""
 __all__ = [
     "Event",
     "Stream",
