@@ -299,8 +299,8 @@ def devices_of(platform: str, rank: Rank) -> list[Any]:
         jax.config.update("jax_num_cpu_devices", rank.devices)
     try:
         found = jax.local_devices(backend=platform)
-    except RuntimeError as error:
-        first_line = (str(error).splitlines() or ["no device"])[0]
+    except (RuntimeError, AssertionError) as error:  # the latter where the plug-in that JAX_PLATFORMS names is missing
+        first_line = (str(error).splitlines() or ["no plug-in for it"])[0]
         raise Unavailable(
             f"jax {jax.__version__} finds no {platform} device: {first_line}", "see: fairchip doctor"
         ) from error

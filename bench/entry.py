@@ -51,6 +51,15 @@ def run(app: Callable[..., Any]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def run_helper(main: Callable[[], None]) -> int:
+    """Run a process that answers one of ours, and return its exit code: what may be expected to fail says why."""
+    try:
+        main()
+    except EXPECTED as error:
+        return refuse(error.message, error.hint)
+    return 0
+
+
 def refuse(message: str, hint: str) -> int:
     """Say a mistake and what would be right, on standard error; returns its exit code."""
     say(f"fairchip: {one_line(message)}")

@@ -11,8 +11,7 @@ from typing import Any, cast
 
 from backends.contract import Rank
 from backends.registry import load_backend
-from bench.entry import refuse
-from bench.errors import EXPECTED
+from bench.entry import run_helper
 from bench.measure import Stopwatch, quiet_process
 from bench.turn_worker import products_of
 from bench.worker import Job, claim_standard_output
@@ -37,7 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except EXPECTED as error:
-        sys.exit(refuse(error.message, error.hint))
+    sys.exit(run_helper(main))

@@ -21,7 +21,7 @@ import bench.entry
 from backends.registry import load_backend
 from bench.describe import recipe_variables
 from bench.errors import UsageError
-from bench.exit_code import by_signal
+from bench.exit_code import ended
 from bench.plan import MeasurePlan
 from bench.suite import make_case
 from bench.worker import job_line
@@ -64,10 +64,8 @@ def _profiled(workload: str, backend: str, policy: Literal["fp32", "bf16-mixed"]
             env={**os.environ, **NAMED, **recipe_variables(case, Path(cache))},
             check=False,
         )
-    if signalled := by_signal(done.returncode):
-        raise UsageError(f"{backend} was {signalled}", "its last words stand above, if it had any")
     if done.returncode:
-        raise UsageError(f"{backend} ended with exit code {done.returncode}", "its error stands above")
+        raise ended(backend, done.returncode)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

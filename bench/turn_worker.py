@@ -14,6 +14,7 @@ from itertools import chain
 
 from backends.contract import Rank, Session
 from backends.registry import load_backend
+from bench.entry import run_helper
 from bench.measure import Stopwatch, quiet_process
 from bench.worker import Job, claim_standard_output
 from workloads.data import batch_source
@@ -50,4 +51,4 @@ def products_of(session: Session) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_helper(main))

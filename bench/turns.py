@@ -24,7 +24,7 @@ import typer
 
 import bench.entry
 from bench.describe import recipe_variables
-from bench.errors import UsageError
+from bench.exit_code import ended
 from bench.overhead import median_interval
 from bench.plan import Case, MeasurePlan
 from bench.suite import make_case
@@ -52,7 +52,7 @@ class Player:
         assert self.process.stdout is not None
         answer = self.process.stdout.readline()
         if not answer:
-            raise UsageError(f"{self.name} ended with exit code {self.process.wait()}", "its error stands above")
+            raise ended(self.name, self.process.wait())
         if self.last:
             self.seconds.append(json.loads(answer)["step_seconds"])
         self.last = json.loads(answer)

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from backends.contract import Rank, Session
 from backends.errors import BackendError, OutOfMemory, Unavailable
 from backends.recipe import Recipe
 from backends.registry import load_backend
+from bench.errors import one_line
 from bench.measure import measure
 from bench.plan import Case, MeasurePlan
 from bench.ranks import LeadingSession, followers
@@ -96,19 +98,21 @@ def main() -> None:
 
 
 def run(job: Job, started: float, events: TextIO) -> None:
-    """Send the job's result, before anything is closed that may hang; an expected failure is a result too."""
+    """Send the job's result, before anything is closed that may hang; a failure is a result too."""
     try:
         _measure(job, started, events)
-    except (BackendError, WorkloadError, MemoryError) as error:
+    except Exception as error:
+        if not isinstance(error, BackendError | WorkloadError | MemoryError):
+            traceback.print_exc()
         _send(events, failure(error))
 
 
 def failure(error: Exception) -> Result:
-    """How a run ends with this error."""
+    """How a run ends with this error. Frameworks say first what went wrong, and after it a page of what they know."""
     if isinstance(error, MemoryError):
         return Result(status="out-of-memory", reason="host memory exhausted; use a smaller micro_batch")
     if not isinstance(error, BackendError | WorkloadError):
-        return Result(status="failed", reason=f"{type(error).__name__}: {error}")
+        return Result(status="failed", reason=one_line(f"{type(error).__name__}: {error}"))
     status: Literal["unavailable", "out-of-memory", "failed"] = "failed"
     if isinstance(error, Unavailable):
         status = "unavailable"

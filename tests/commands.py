@@ -14,7 +14,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 VARIABLES = {"PYTHON", "SUITE", "ARGS"}
 BEHIND = {"bench", "smoke", "compare", "report", "prices", "doctor", "probe"}
 """Targets whose ARGS go to the command of fairchip of that name; `smoke` is `bench`."""
-OTHERS = {"git", "cd", "rsync", "scp", ".venv/bin/pip", ".venv/bin/python"}
+OTHERS = {"git", "cd", "rsync", "scp", "pip", ".venv/bin/pip", ".venv/bin/python"}
 """Programs that are not ours."""
 
 

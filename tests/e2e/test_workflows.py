@@ -1,6 +1,7 @@
 """The workflows of continuous integration ask for what exists, and give nobody more than they need."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_ci_tests_everything_and_shows_the_smoke_suite() -> None:
     assert any("--format md" in script and script.endswith('>> "$GITHUB_STEP_SUMMARY"') for script in scripts)
     (kept,) = [step for step in steps(ROOT / ".github/workflows/ci.yml") if "upload" in step.get("uses", "")]
     assert "report.html" in kept["with"]["path"]
+
+
+def test_ci_tests_the_oldest_torch_and_jax_that_are_admitted() -> None:
+    admitted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (first,) = [
+        entry["frameworks"].split()
+        for entry in load(ROOT / ".github/workflows/ci.yml")["jobs"]["cpu"]["strategy"]["matrix"]["include"]
+        if "frameworks" in entry
+    ]
+    for requirement, name in zip(first, ("torch", "jax"), strict=True):
+        oldest = admitted[name][0].replace(">=", "==")
+        assert re.fullmatch(rf"{re.escape(oldest)}\.\d+", requirement)
 
 
 def test_devices_are_measured_by_hand_on_runners_that_have_them() -> None:

@@ -70,9 +70,15 @@ FAULTS = (
     WorkerFault(
         name="raises an exception",
         status="failed",
-        reason="exit 1: ValueError: a bug",
+        reason="ValueError: a bug",
         python="raise ValueError('a bug')",
         sh="echo 'ValueError: a bug' >&2; exit 1",
+    ),
+    WorkerFault(
+        name="raises an exception whose message goes on for pages",
+        status="failed",
+        reason="RuntimeError: no such operator on neuron: aten::roll",
+        python="raise RuntimeError('no such operator on neuron: aten::roll' + '\\n' * 20_000)",
     ),
     WorkerFault(
         name="exits without a word",
