@@ -12,7 +12,6 @@ from bench.schedule import Campaign, Turn, rounds_of, schedule
 from results.costs import PriceChoice, rent
 from results.record import RunRecord
 from results.stats import FEWEST_RUNS, Interval
-from results.store import record_files
 
 
 def announce(campaign: Campaign, forecast: Forecast, choice: PriceChoice) -> None:
@@ -83,9 +82,9 @@ def _rounds(records: Sequence[RunRecord]) -> int:
     return len({record.place.round for record in records if record.place.role == "timed"})
 
 
-def say_stopped(folder: Path, asked: str, *, again: bool) -> None:
-    """By whom a suite was stopped, and how it goes on."""
-    if not record_files(folder):
+def say_stopped(folder: Path, asked: str, *, finished: bool, again: bool) -> None:
+    """By whom a suite or a search was stopped, and how it goes on if any of its runs was finished."""
+    if not finished:
         say(f"fairchip: stopped by {asked}; no run was finished")
         return
     say(f"fairchip: stopped by {asked}; finished runs are in {folder}")

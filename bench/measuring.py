@@ -23,6 +23,7 @@ from results.record import RunRecord
 from results.render import Format, markdown
 from results.report import make_sections
 from results.stats import FEWEST_RUNS
+from results.store import record_files
 from results.summary import is_of_pilot
 
 
@@ -55,7 +56,8 @@ def measure_and_compare(campaign: Campaign, wish: Wish) -> int:
         with orderly_stop():
             made = _made(campaign, forecast, wish)
     except Interrupted as stop:
-        say_stopped(campaign.folder, str(stop), again=wish.again)
+        finished = bool(record_files(campaign.folder))
+        say_stopped(campaign.folder, str(stop), finished=finished, again=wish.again)
         return stop.exit_code
     if not made.is_whole:
         say_ended_early(made, again=wish.again)

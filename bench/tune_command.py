@@ -69,10 +69,10 @@ def tune(
     name = f"tune-{Path(case.workload.name).stem}-{case.workload.precision}-{backend}"
     folder = _free(out or RUNS_FOLDER / name) if again else out or RUNS_FOLDER / name
     wish = Wish(choice=choice, margin=margin, out=folder / "final")
-    raise typer.Exit(_tuned(Search(case, folder, search_minutes), wish, runs))
+    raise typer.Exit(_tuned(Search(case, folder, search_minutes), wish, runs, again=again))
 
 
-def _tuned(search: "Search", wish: "Wish", runs: int) -> int:
+def _tuned(search: "Search", wish: "Wish", runs: int, *, again: bool) -> int:
     """Search, then hold what was found against as-is; the exit code."""
     from bench.announcing import say_stopped
     from bench.entry import say
@@ -87,7 +87,8 @@ def _tuned(search: "Search", wish: "Wish", runs: int) -> int:
         with orderly_stop():
             search.run()
     except Interrupted as stop:
-        say_stopped(search.folder, str(stop), again=False)
+        finished = any(search.folder.rglob("*.json"))
+        say_stopped(search.folder, str(stop), finished=finished, again=again)
         return stop.exit_code
     print(f"search: {search.effort()}")
     if search.best == search.as_is:

@@ -1,7 +1,9 @@
 """`fairchip tune` on made-up workers whose pace, faults and memory depend on the recipe they are given."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +148,25 @@ def test_a_stopped_search_goes_on(tune: Callable[..., str]) -> None:
     assert "none is better" in first
     assert "none is better" in tune(nobody, "--search-minutes", "0.01")
     assert "loss = masked" in tune(paced(masked_is_faster))
+
+
+@pytest.mark.parametrize(("fields", "said"), [(0, "no run was finished"), (1, "finished runs are in t")])
+def test_a_search_that_is_asked_to_end_says_what_stands(
+    fields: int, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the first run of its first field, or of a later one: each keeps its records in a folder of its own."""
+    honest = paced(lambda recipe: 1.0)
+
+    def worker(job: str, *rest: object) -> WorkerEnd:
+        if len(list((tmp_path / "t").glob("*-*"))) > fields:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return honest(job, *rest)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.campaign.run_worker", worker)
+    monkeypatch.setattr("sys.argv", ["fairchip", "tune", "smoke", "jax-cpu", "--out", "t"])
+    assert run(app) == 143
+    assert said in capsys.readouterr().err
 
 
 def test_a_tuned_recipe_is_so_for_its_case_alone(tune: Callable[..., str]) -> None:
