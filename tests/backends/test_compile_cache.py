@@ -13,7 +13,6 @@ from workloads.catalog import find_workload
 torch = pytest.importorskip("torch")
 
 START_TWICE = """
-import sys
 import torch
 from torch._dynamo.utils import counters
 from backends.contract import Rank
